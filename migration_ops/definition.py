@@ -1,0 +1,340 @@
+"""What a domain declares so that the engine can migrate it: documents, two stores, and how to compare them.
+
+A *document* is the unit of comparison and of sync. A *store* holds documents, whatever is behind it. Legacy stores are
+made of *rows* that are not one to one with documents; `RowStore` says what the engine needs to know of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from django.db import DatabaseError
+
+KeyT = TypeVar("KeyT")
+"""Identity of a document: hashable, orderable, the same in both stores."""
+
+DocumentT = TypeVar("DocumentT", bound="Keyed[Any]")
+
+KeyT_co = TypeVar("KeyT_co", covariant=True)
+
+Cursor = int | str
+"""A place in a store's own order; survives JSON unchanged."""
+
+Json = Any
+"""What `json.loads` returns."""
+
+
+class Keyed(Protocol[KeyT_co]):
+    """A document: an immutable value that knows its key and compares by content."""
+
+    @property
+    def key(self) -> KeyT_co: ...
+
+
+class Side(StrEnum):
+    """One of the two stores of a migration."""
+
+    LEGACY = "legacy"
+    MODERN = "modern"
+
+    @property
+    def other(self) -> Side:
+        return Side.MODERN if self is Side.LEGACY else Side.LEGACY
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a store in the store's own order: `after` is exclusive, `until` inclusive, None is open."""
+
+    after: Cursor | None = None
+    until: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowLink(Generic[KeyT]):
+    """Lineage: this legacy row is part of the document with this key."""
+
+    row: str
+    key: KeyT
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection(Generic[KeyT]):
+    """A legacy row that cannot be represented, or that is held because a row of the same document cannot.
+
+    Attributes:
+        row: the row's id as text.
+        code: one of the migration's `rejection_codes`.
+        message: a sentence that names what is wrong and where.
+        key: the document it would belong to, where that can be read.
+        raw: the row as JSON text, for the person who decides.
+        fingerprint: of the row's content; an acceptance holds only while it stays the same.
+        held_by: the row whose rejection holds this one back; None for a row that is rejected itself.
+        accepted: a person accepted that this row stays behind; it no longer holds its document.
+    """
+
+    row: str
+    code: str
+    message: str
+    key: KeyT | None = None
+    raw: str = ""
+    fingerprint: str = ""
+    held_by: str | None = None
+    accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two rows of one document said different things; the leader's word was kept.
+
+    Attributes:
+        path: where in the document, e.g. `habits[2].times[0]`.
+        kept: what the document says now.
+        dropped: what the lower row said.
+        row: the lower row.
+    """
+
+    path: str
+    kept: str
+    dropped: str
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge(Generic[KeyT]):
+    """Several legacy rows became one document: its leading row first, then the others in the order they were taken."""
+
+    key: KeyT
+    rows: tuple[str, ...]
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(slots=True)
+class Batch(Generic[KeyT, DocumentT]):
+    """Whole documents, and what became of every row that was looked at to make them.
+
+    Attributes:
+        documents: complete and valid; at most one per key.
+        links: one per represented row that was asked for.
+        rejections: one per rejected or held row that was asked for.
+        merges: one per document in `documents` that is made of several rows.
+    """
+
+    documents: list[DocumentT] = field(default_factory=list)
+    links: list[RowLink[KeyT]] = field(default_factory=list)
+    rejections: list[Rejection[KeyT]] = field(default_factory=list)
+    merges: list[Merge[KeyT]] = field(default_factory=list)
+
+    def by_key(self) -> dict[KeyT, DocumentT]:
+        return {document.key: document for document in self.documents}
+
+
+@dataclass(slots=True)
+class Page(Batch[KeyT, DocumentT]):
+    """One step of a scan.
+
+    A document is on the page that holds its leading row, and on no other. So for every page
+    `rows == len(documents) + merged_rows + len(rejections)`.
+
+    Attributes:
+        cursor: the last row read, where the next scan begins; None when the span is exhausted.
+        rows: rows read, each exactly once over the whole scan. A store without rows counts documents.
+        merged_rows: rows of this page that are part of a document led by another row.
+    """
+
+    cursor: Cursor | None = None
+    rows: int = 0
+    merged_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What `Store.save` did: documents that had to be written, and documents that were equal already."""
+
+    written: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedTable:
+    """A table whose changes must be noticed even when somebody writes past the app.
+
+    Attributes:
+        table: its name.
+        row: SQL expression over a row of the transition table that gives the row's id as text, e.g. `id::text`.
+    """
+
+    table: str
+    row: str = "id::text"
+
+
+class Store(Protocol[KeyT, DocumentT]):
+    """Where documents live. All calls run inside the caller's transaction and raise `django.db.DatabaseError` on failure."""
+
+    @property
+    def captured_tables(self) -> Sequence[CapturedTable]:
+        """Tables for capture triggers. Empty: changes past the app are found by `RowStore.fingerprints` instead."""
+        ...
+
+    def spans(self, parts: int) -> list[Span]:
+        """Cut what is in the store now into at most `parts` disjoint spans that cover it whole, the first open to −∞,
+        the last closed at the last row that exists now (later rows are capture's business). Empty store: no span."""
+        ...
+
+    def scan(
+        self, span: Span, limit: int, *, claim: Callable[[Collection[KeyT]], None] | None = None
+    ) -> Page[KeyT, DocumentT]:
+        """Read at most `limit` rows in the store's own order, and all that is needed to make their documents whole.
+
+        With `claim`, the call is for writing: `claim(keys)` is called with every key of the page before the content is
+        read for good, and what is read is locked against change until the end of the transaction. A row that changed
+        its key in between is claimed as well. Without it nothing is locked.
+        """
+        ...
+
+    def load(self, keys: Collection[KeyT], *, lock: bool = False) -> Batch[KeyT, DocumentT]:
+        """The documents of these keys; absent keys are absent. `lock` keeps what was read as it is until the end of the
+        transaction. Every row of the keys is in `links` or `rejections`."""
+        ...
+
+    def absent(self, keys: Collection[KeyT]) -> set[KeyT]:
+        """Those of the keys of which the store has nothing at all, not even a rejected row."""
+        ...
+
+    def save(self, documents: Collection[DocumentT]) -> Saved:
+        """Make the store equal to these documents, writing only what differs. Idempotent."""
+        ...
+
+    def delete(self, keys: Collection[KeyT]) -> int:
+        """Remove these documents; how many were there."""
+        ...
+
+    def sample(self, size: int, seed: int) -> Batch[KeyT, DocumentT]:
+        """About `size` documents chosen at random, each with the same chance, together with their rejections."""
+        ...
+
+    def estimate(self) -> int | None:
+        """Roughly how many rows there are, cheaply; None if unknown."""
+        ...
+
+
+class RowStore(Store[KeyT, DocumentT], Protocol[KeyT, DocumentT]):
+    """A store whose documents are made of rows with identities of their own: the legacy side."""
+
+    def keys_of(self, rows: Collection[str]) -> dict[str, KeyT | None]:
+        """The key each of these rows has by its present content: None where it cannot be read; gone rows are absent."""
+        ...
+
+    def assign_unit(self, rows: Collection[str], unit: str) -> int:
+        """Give rows that have no unit (owner) this one; how many were changed.
+
+        Raises:
+            UnusableInput: the unit is unknown, or a row has a unit already.
+        """
+        ...
+
+    def version(self) -> str | None:
+        """A cheap mark that changes whenever a store without capture triggers was changed; None where triggers watch."""
+        ...
+
+    def fingerprints(self) -> Iterator[tuple[str, str]]:
+        """Row id and content fingerprint of every row, for stores without capture triggers; constant memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDifference:
+    """One field in which two documents differ: values as JSON, None where a side has no such field."""
+
+    path: str
+    legacy: Json
+    modern: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key that is left out while the modern tables are filled and added `NOT VALID`, then validated, after.
+
+    Names are identifiers, `on_delete` is `CASCADE`-free SQL such as `NO ACTION`.
+    """
+
+    name: str
+    table: str
+    column: str
+    references: str
+    referenced_column: str = "id"
+
+
+class Status(StrEnum):
+    """Outcome of a preflight check: `warn` lets a step go on, `fail` does not."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightCheck:
+    """One thing looked at before the migration starts: what was found, and what to do about it."""
+
+    id: str
+    status: Status
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration(Generic[KeyT, DocumentT]):
+    """The declaration of one migration.
+
+    Attributes:
+        name: identifies it in the database and on the command line, e.g. `boards`.
+        label: what people read.
+        plural: the documents' name in counts, e.g. `boards` for `boards_written`.
+        legacy, modern: make the stores; called once per unit of work, so they may hold no connection.
+        source: makes a legacy store from a file, for `backfill --source FILE`; None where that makes no sense.
+        encode_key, decode_key: key to canonical text and back, one to one.
+        describe_key: the key's parts by name, as reports show them; all strings.
+        unit: what reads and writes move together for, e.g. the owner.
+        differences: the fields in which a legacy and a modern document differ; empty exactly when they are equal.
+        marks: how many values worth counting a document holds.
+        equal_marks: how many of them two documents of one key agree on.
+        image: the document as JSON, for before-images.
+        rejection_codes: every code a `Rejection` may carry.
+        code_for_error: the code for a row that only the modern database refused.
+        modern_tables: in the order they can be dropped one by one, dependents first.
+        foreign_keys: those added after the backfill.
+        schema_migrations: Django migrations (app, name) that made the modern tables, unapplied by `shadow_schema drop`.
+        preflight: checks of the domain's own, each called once.
+    """
+
+    name: str
+    label: str
+    plural: str
+    legacy: Callable[[], RowStore[KeyT, DocumentT]]
+    modern: Callable[[], Store[KeyT, DocumentT]]
+    source: Callable[[str], RowStore[KeyT, DocumentT]] | None = None
+    encode_key: Callable[[KeyT], str]
+    decode_key: Callable[[str], KeyT]
+    describe_key: Callable[[KeyT], Mapping[str, str]]
+    unit: Callable[[KeyT], str]
+    differences: Callable[[DocumentT, DocumentT], list[FieldDifference]]
+    marks: Callable[[DocumentT], int]
+    equal_marks: Callable[[DocumentT, DocumentT], int]
+    image: Callable[[DocumentT], Json]
+    rejection_codes: tuple[str, ...]
+    code_for_error: Callable[[DatabaseError], str]
+    modern_tables: tuple[str, ...]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    schema_migrations: tuple[tuple[str, str], ...] = ()
+    preflight: tuple[Callable[[], PreflightCheck], ...] = ()
+
+    def store(self, side: Side) -> Store[KeyT, DocumentT]:
+        return self.legacy() if side is Side.LEGACY else self.modern()
+
+
+AnyMigration = Migration[Any, Any]

@@ -1,0 +1,71 @@
+"""What can go wrong, each with the exit code of the command line. The docstring's first line is the default message."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    UNUSABLE = 2
+    QUARANTINED = 3
+    REFUSED = 4
+    DIFFERENT = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class MigrationOpsError(Exception):
+    """The step failed and may be tried again."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").split("\n", 1)[0])
+
+
+class UnusableInput(MigrationOpsError):
+    """The input cannot be used; nothing was written."""
+
+    exit_code = ExitCode.UNUSABLE
+
+
+class UnknownMigration(UnusableInput):
+    """No migration of that name is registered."""
+
+
+class Refused(MigrationOpsError):
+    """The step was refused."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class IllegalTransition(Refused):
+    """There is no such step from the present stage."""
+
+
+class GateClosed(Refused):
+    """A gate of this step is not passed."""
+
+
+class StageChanged(Refused):
+    """Somebody else changed the stage in the meantime; look again and decide anew."""
+
+
+class FenceBusy(Refused):
+    """Writers still hold the fence; the step was not made."""
+
+
+class LeaseHeld(Refused):
+    """Another process is working on this run."""
+
+
+class LeaseLost(MigrationOpsError):
+    """This process lost its lease; another one went on from the last commit."""
+
+
+class RunPaused(MigrationOpsError):
+    """The run was paused; `backfill resume` goes on."""

@@ -1,0 +1,42 @@
+"""Advisory locks: the fence around stages and the lock of one key.
+
+Lock order, everywhere: fence, then keys in sorted order, then rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import Any
+
+from django.db import connection
+
+from migration_ops.definition import AnyMigration
+
+
+def lock_id(*parts: str) -> int:
+    """A signed 64-bit id for `pg_advisory_lock`, from a hash of the parts."""
+    digest = blake2b("\x00".join(parts).encode(), digest_size=8, person=b"migration_ops")
+    return int.from_bytes(digest.digest(), "big", signed=True)
+
+
+def fence_id(migration: AnyMigration) -> int:
+    return lock_id("fence", migration.name)
+
+
+def enter_fence(migration: AnyMigration) -> None:
+    """Take part: as long as this transaction lasts, the stage stays what it is. Read the stage after this call."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [fence_id(migration)])
+
+
+def lock_keys(migration: AnyMigration, keys: Collection[Any]) -> None:
+    """Wait until this transaction alone may change the documents of these keys, in either store.
+
+    Whoever changes a document through the engine holds this lock, so that nobody writes a stale copy over a newer one.
+    """
+    ids = sorted({lock_id("key", migration.name, migration.encode_key(key)) for key in keys})
+    if not ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(id) FROM unnest(%s::bigint[]) AS id", [ids])

@@ -1,0 +1,28 @@
+"""The engine's state. Everything it knows is in these tables; no file, cache or queue is ever the truth."""
+
+from migration_ops.models.difference import BeforeImage, Difference, DifferenceStatus
+from migration_ops.models.dirty_key import DirtyKey
+from migration_ops.models.flag import Flag
+from migration_ops.models.history import HistoryEntry
+from migration_ops.models.lineage import Lineage, MergeRecord
+from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
+from migration_ops.models.run import Run, RunKind, RunRange, RunStatus
+from migration_ops.models.state import MigrationState
+
+__all__ = [
+    "BeforeImage",
+    "Difference",
+    "DifferenceStatus",
+    "DirtyKey",
+    "Flag",
+    "HistoryEntry",
+    "Lineage",
+    "MergeRecord",
+    "MigrationState",
+    "QuarantineItem",
+    "QuarantineStatus",
+    "Run",
+    "RunKind",
+    "RunRange",
+    "RunStatus",
+]

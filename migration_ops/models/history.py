@@ -1,0 +1,31 @@
+"""What happened to a migration, append-only."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class HistoryEntry(models.Model):
+    """One event. A trigger `ENABLE ALWAYS` fills in `previous_hash` and `hash` and refuses update, delete and truncate."""
+
+    id = models.BigAutoField(primary_key=True)
+    migration = models.CharField(_("migration"), max_length=100)
+    at = models.DateTimeField(_("at"))
+    actor = models.CharField(_("who"), max_length=200)
+    verb = models.CharField(_("what"), max_length=50)
+    from_stage = models.CharField(_("from"), max_length=20, blank=True)
+    to_stage = models.CharField(_("to"), max_length=20, blank=True)
+    reason = models.TextField(_("why"), blank=True)
+    evidence = models.JSONField(_("evidence"), default=dict)
+    previous_hash = models.CharField(max_length=64, blank=True, editable=False)
+    hash = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("history entry")
+        verbose_name_plural = _("history")
+        ordering = ["id"]
+        indexes = [models.Index(fields=["migration", "id"], name="history_by_migration")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.migration} {self.verb}"
