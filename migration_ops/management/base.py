@@ -1,0 +1,156 @@
+"""What every command for operators has in common: options, exit codes, one JSON object, clean interruption."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import json
+import signal
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, OperationalError, ProgrammingError
+from rich.console import Console, RenderableType
+
+from migration_ops import registry
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, MigrationOpsError
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived: stop at the next safe place, exactly as for Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command has to say.
+
+    Attributes:
+        data: the JSON object of `--json`.
+        text: the same for people, one or several things rich can render.
+        exit_code: how the process ends.
+    """
+
+    data: Mapping[str, Any]
+    text: tuple[RenderableType, ...] = ()
+    exit_code: ExitCode = ExitCode.DONE
+
+
+@dataclass(slots=True)
+class Partial:
+    """What is known already when something goes wrong; `--json` prints it beside the error."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class OperatorCommand(BaseCommand):
+    """A thin edge: parse, call one service, present.
+
+    Subclasses implement `configure` and `run`. Errors of the engine become a sentence on stderr and their exit code;
+    anything else is a defect and keeps its traceback. Ends the process with `SystemExit` unless the exit code is 0.
+    """
+
+    writes_history = False
+    has_dry_run = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs.setdefault("allow_abbrev", False)
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print exactly one JSON object on stdout")
+        parser.add_argument("--migration", metavar="NAME", help="which migration, where there are several")
+        if self.writes_history:
+            parser.add_argument("--actor", default=_system_user(), metavar="NAME", help="who does this (default: you)")
+            parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the history")
+        if self.has_dry_run:
+            parser.add_argument("--dry-run", action="store_true", help="say what would happen, write nothing")
+        self.configure(parser)
+
+    def configure(self, parser: CommandParser) -> None:
+        """Add the command's own options."""
+
+    @abstractmethod
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        """Do it. Fill `partial` with what is known early, so that a failure still reports it."""
+
+    def migration(self, options: Mapping[str, Any]) -> AnyMigration:
+        """The migration the operator means.
+
+        Raises:
+            UnknownMigration: there is none of that name.
+        """
+        return registry.get(options.get("migration"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        partial = Partial()
+        try:
+            with _terminable():
+                outcome = self.run(options, partial)
+        except Terminated:
+            outcome = self._failed("Terminated; run the same command again to go on.", ExitCode.TERMINATED, partial)
+        except KeyboardInterrupt:
+            outcome = self._failed("Interrupted; run the same command again to go on.", ExitCode.INTERRUPTED, partial)
+        except MigrationOpsError as error:
+            outcome = self._failed(str(error), error.exit_code, partial)
+        except DatabaseError as error:
+            outcome = self._failed(_database_sentence(error), ExitCode.FAILED, partial)
+        if options["json"]:
+            self.stdout.write(json.dumps(outcome.data, ensure_ascii=False, default=str))
+        elif outcome.text:
+            self.stdout.write(self._rendered(outcome.text), ending="")
+        self.stdout.flush()
+        if outcome.exit_code is not ExitCode.DONE:
+            sys.exit(int(outcome.exit_code))
+
+    def _failed(self, message: str, exit_code: ExitCode, partial: Partial) -> Outcome:
+        self.stderr.write(message)
+        return Outcome({**partial.data, "error": message}, exit_code=exit_code)
+
+    def _rendered(self, parts: tuple[RenderableType, ...]) -> str:
+        on_terminal = self.stdout.isatty()
+        buffer = io.StringIO()
+        console = Console(file=buffer, force_terminal=on_terminal, width=None if on_terminal else 120, highlight=False)
+        for part in parts:
+            console.print(part)
+        return buffer.getvalue()
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _database_sentence(error: DatabaseError) -> str:
+    first_line = str(error).strip().split("\n", 1)[0]
+    if isinstance(error, ProgrammingError) and "does not exist" in first_line:
+        return f"The database is not what this version expects ({first_line}). Run `manage.py migrate` first."
+    if isinstance(error, OperationalError):
+        return f"The database did not do it ({first_line}). Nothing was left half done; try again."
+    return f"The database refused ({first_line})."
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into `Terminated` for as long as this lasts; only the main thread can."""
+
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,182 @@
+"""Keeps lineage, quarantine and merges in step with what a legacy store says of its rows.
+
+Every function runs inside the caller's transaction, writes only what differs, and may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from django.db import connection
+
+from migration_ops.definition import AnyMigration, Batch, Merge, Rejection
+
+_LINEAGE = """
+INSERT INTO migration_ops_lineage AS known (migration, row, key, code, fingerprint)
+SELECT %s, row, key, code, fingerprint
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS said (row, key, code, fingerprint)
+ON CONFLICT (migration, row) DO UPDATE
+   SET key = excluded.key, code = excluded.code, fingerprint = excluded.fingerprint
+ WHERE (known.key, known.code, known.fingerprint)
+       IS DISTINCT FROM (excluded.key, excluded.code, excluded.fingerprint)
+"""
+
+# An acceptance holds while the row stays as it was; whatever else changes opens the item again.
+_QUARANTINE = """
+INSERT INTO migration_ops_quarantineitem AS known
+       (migration, row, key, code, message, held_by, raw, fingerprint, status, found_at, decided_by, reason)
+SELECT %s, row, key, code, message, held_by, raw, fingerprint, 'open', now(), '', ''
+  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+       AS said (row, key, code, message, held_by, raw, fingerprint)
+ON CONFLICT (migration, row) DO UPDATE
+   SET key = excluded.key, code = excluded.code, message = excluded.message, held_by = excluded.held_by,
+       raw = excluded.raw, fingerprint = excluded.fingerprint, status = 'open', found_at = now(),
+       decided_at = NULL, decided_by = '', reason = ''
+ WHERE known.status = 'resolved'
+    OR (known.status = 'accepted' AND known.fingerprint <> excluded.fingerprint)
+    OR (known.status = 'open' AND (known.key, known.code, known.message, known.held_by, known.fingerprint)
+        IS DISTINCT FROM (excluded.key, excluded.code, excluded.message, excluded.held_by, excluded.fingerprint))
+"""
+
+_RESOLVE = """
+UPDATE migration_ops_quarantineitem
+   SET status = 'resolved', decided_at = now(), reason = %s
+ WHERE migration = %s AND row = ANY(%s) AND status <> 'resolved'
+"""
+
+_MERGES = """
+INSERT INTO migration_ops_mergerecord AS known (migration, key, rows, conflicts, merged_at)
+SELECT %s, key, rows, conflicts, now()
+  FROM unnest(%s::text[], %s::jsonb[], %s::jsonb[]) AS said (key, rows, conflicts)
+ON CONFLICT (migration, key) DO UPDATE
+   SET rows = excluded.rows, conflicts = excluded.conflicts, merged_at = now()
+ WHERE (known.rows, known.conflicts) IS DISTINCT FROM (excluded.rows, excluded.conflicts)
+"""
+
+
+def record(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
+    """Make lineage, quarantine and merges say what this batch says of its rows and documents."""
+    _record_lineage(migration, batch)
+    if batch.rejections:
+        _record_rejections(migration, batch.rejections)
+    if batch.links:
+        _resolve(migration, [link.row for link in batch.links], "The row is no longer rejected.")
+    _record_merges(migration, batch)
+
+
+def record_rejections(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> None:
+    """Put these rows into quarantine, and into the lineage with their codes."""
+    record(migration, Batch(rejections=list(rejections)))
+
+
+def forget(migration: AnyMigration, rows: Collection[str]) -> None:
+    """These rows are gone from the legacy store: out of the lineage, and no longer anybody's to decide."""
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM migration_ops_lineage WHERE migration = %s AND row = ANY(%s)", [migration.name, list(rows)]
+        )
+    _resolve(migration, rows, "The row is gone.")
+
+
+def forget_merges(migration: AnyMigration, keys: Collection[Any]) -> None:
+    """The documents of these keys are gone or made of one row now."""
+    _delete_merges(migration, [migration.encode_key(key) for key in keys])
+
+
+def old_keys(migration: AnyMigration, rows: Collection[str]) -> dict[str, str | None]:
+    """Encoded key by row as the lineage has it; None for a row in quarantine whose key is unknown."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT row, key FROM migration_ops_lineage WHERE migration = %s AND row = ANY(%s)",
+            [migration.name, list(rows)],
+        )
+        return dict(cursor.fetchall())
+
+
+def accepted_rows(migration_name: str, rows: Collection[str]) -> dict[str, str]:
+    """Content fingerprint by row, for those of the rows that a person accepted to stay behind."""
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT row, fingerprint FROM migration_ops_quarantineitem"
+            " WHERE migration = %s AND row = ANY(%s) AND status = 'accepted'",
+            [migration_name, list(rows)],
+        )
+        return dict(cursor.fetchall())
+
+
+def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
+    encode = migration.encode_key
+    entries: dict[str, tuple[str | None, str | None, str]] = {
+        link.row: (encode(link.key), None, link.fingerprint) for link in batch.links
+    }
+    for rejection in batch.rejections:
+        key = None if rejection.key is None else encode(rejection.key)
+        entries[rejection.row] = (key, rejection.code, rejection.fingerprint)
+    if not entries:
+        return
+    keys, codes, fingerprints = (list(column) for column in zip(*entries.values(), strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_LINEAGE, [migration.name, list(entries), keys, codes, fingerprints])
+
+
+def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> None:
+    by_row = {rejection.row: rejection for rejection in rejections}
+    columns = zip(
+        *(
+            (
+                said.row,
+                None if said.key is None else migration.encode_key(said.key),
+                said.code,
+                said.message,
+                said.held_by,
+                said.raw,
+                said.fingerprint,
+            )
+            for said in by_row.values()
+        ),
+        strict=True,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_QUARANTINE, [migration.name, *(list(column) for column in columns)])
+
+
+def _resolve(migration: AnyMigration, rows: Collection[str], reason: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_RESOLVE, [reason, migration.name, list(rows)])
+
+
+def _record_merges(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
+    merged = {migration.encode_key(merge.key): merge for merge in batch.merges}
+    single = [key for document in batch.documents if (key := migration.encode_key(document.key)) not in merged]
+    _delete_merges(migration, single)
+    if merged:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _MERGES,
+                [
+                    migration.name,
+                    list(merged),
+                    [json.dumps(merge.rows) for merge in merged.values()],
+                    [_conflicts(merge) for merge in merged.values()],
+                ],
+            )
+
+
+def _conflicts(merge: Merge[Any]) -> str:
+    return json.dumps([asdict(conflict) for conflict in merge.conflicts], ensure_ascii=False)
+
+
+def _delete_merges(migration: AnyMigration, keys: list[str]) -> None:
+    if not keys:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM migration_ops_mergerecord WHERE migration = %s AND key = ANY(%s)", [migration.name, keys]
+        )
