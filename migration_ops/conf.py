@@ -1,0 +1,168 @@
+"""Settings of the engine: one dict, `MIGRATION_OPS`, every key optional.
+
+    MIGRATION_OPS = {"FENCE_TIMEOUT": timedelta(seconds=5)}
+
+`settings()` returns them typed, under the same names in lower case. `unknown_keys` and `bad_values` say what is wrong
+with them; the system checks show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+NAME = "MIGRATION_OPS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Durations are `timedelta`, counts and sizes whole numbers.
+
+    Attributes:
+        fence_timeout: how long a transition tries to get past the writers before it names them and gives up.
+        schema_lock_timeout: how long one attempt at a lock on a live table may make others wait behind it.
+        schema_lock_patience: for how long such attempts are repeated.
+        validation_max_age: a full validation older than this no longer opens a gate.
+        batch_target: how long one batch of the backfill should take.
+        batch_start, batch_minimum, batch_maximum: rows in a batch.
+        batch_lock_timeout: after waiting so long for a row or key a batch gives up and comes back later.
+        batch_statement_timeout: a statement of a batch that takes longer is cancelled, and the batch halved.
+        lease: how long a worker may be silent before another takes over.
+        retries: how often a transient database error is tried again.
+        retry_first_delay, retry_longest_delay: bounds of the exponential backoff.
+        hold_poll: how often a backfill that holds back looks again.
+        hold_replica_lag: hold back while a replica is further behind.
+        hold_lock_waiters: hold back while so many sessions or more wait for locks.
+        hold_transaction_age: hold back while a transaction of somebody else is older.
+        sync_batch: dirty notices that the applier takes at a time.
+        sync_poll: how often the applier looks although nobody called.
+        sync_retry_first_delay, sync_retry_longest_delay: bounds of its backoff for one key.
+        compare_batch: documents that validation compares in one snapshot.
+        suspect_rounds: how often a suspected difference is looked at again.
+        suspect_patience: for how long, in all, at the end of a validation.
+        report_differences: differences shown in the JSON output; all of them are kept in the database.
+        preflight_idle_transaction: a session that idles in a transaction for longer is worth a warning.
+        preflight_free_space: bytes that should be free on the database's disk, where that can be seen.
+        watch_interval: how often `--watch` looks again.
+    """
+
+    fence_timeout: timedelta = timedelta(seconds=10)
+    schema_lock_timeout: timedelta = timedelta(milliseconds=250)
+    schema_lock_patience: timedelta = timedelta(seconds=10)
+    validation_max_age: timedelta = timedelta(hours=24)
+
+    batch_target: timedelta = timedelta(milliseconds=300)
+    batch_start: int = 100
+    batch_minimum: int = 1
+    batch_maximum: int = 2_000
+    batch_lock_timeout: timedelta = timedelta(milliseconds=500)
+    batch_statement_timeout: timedelta = timedelta(seconds=30)
+    lease: timedelta = timedelta(seconds=30)
+    retries: int = 3
+    retry_first_delay: timedelta = timedelta(milliseconds=100)
+    retry_longest_delay: timedelta = timedelta(seconds=5)
+
+    hold_poll: timedelta = timedelta(seconds=1)
+    hold_replica_lag: timedelta = timedelta(seconds=10)
+    hold_lock_waiters: int = 5
+    hold_transaction_age: timedelta = timedelta(minutes=5)
+
+    sync_batch: int = 200
+    sync_poll: timedelta = timedelta(seconds=1)
+    sync_retry_first_delay: timedelta = timedelta(milliseconds=200)
+    sync_retry_longest_delay: timedelta = timedelta(minutes=5)
+
+    compare_batch: int = 1_000
+    suspect_rounds: int = 5
+    suspect_patience: timedelta = timedelta(seconds=3)
+    report_differences: int = 100
+
+    preflight_idle_transaction: timedelta = timedelta(minutes=5)
+    preflight_free_space: int = 5 * 1024**3
+
+    watch_interval: timedelta = timedelta(seconds=2)
+
+
+_DEFAULTS = Settings()
+KEYS: Mapping[str, Any] = {field.name.upper(): getattr(_DEFAULTS, field.name) for field in fields(Settings)}
+"""Every key with its default."""
+
+_ORDERED = (
+    ("BATCH_MINIMUM", "BATCH_START"),
+    ("BATCH_START", "BATCH_MAXIMUM"),
+    ("RETRY_FIRST_DELAY", "RETRY_LONGEST_DELAY"),
+    ("SYNC_RETRY_FIRST_DELAY", "SYNC_RETRY_LONGEST_DELAY"),
+    ("BATCH_TARGET", "LEASE"),
+)
+"""Pairs of which the first must not be greater than the second."""
+
+
+def unknown_keys(given: Mapping[str, Any]) -> list[str]:
+    """Keys of the dict that mean nothing, e.g. a misspelled one."""
+    return sorted(set(given) - set(KEYS))
+
+
+def bad_values(given: Mapping[str, Any]) -> list[str]:
+    """A sentence for every value that makes no sense."""
+    found = [sentence for key in sorted(set(given) & set(KEYS)) if (sentence := _bad_value(key, given[key]))]
+    if found:
+        return found
+    values = {**KEYS, **given}
+    return [
+        f"{NAME}[{low!r}] is {values[low]}, which is more than {NAME}[{high!r}] with {values[high]}."
+        for low, high in _ORDERED
+        if values[low] > values[high]
+    ]
+
+
+def _bad_value(key: str, value: Any) -> str:
+    if isinstance(KEYS[key], timedelta):
+        if not isinstance(value, timedelta):
+            return f"{NAME}[{key!r}] must be a timedelta, not {value!r}."
+        if value <= timedelta(0) or value > timedelta(days=366):
+            return f"{NAME}[{key!r}] must be longer than nothing and at most a year, not {value}."
+        return ""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return f"{NAME}[{key!r}] must be a whole number from 1, not {value!r}."
+    return ""
+
+
+def given() -> Mapping[str, Any]:
+    """The dict as the installation wrote it.
+
+    Raises:
+        ImproperlyConfigured: it is no dict.
+    """
+    value = getattr(django_settings, NAME, {})
+    if not isinstance(value, Mapping):
+        raise ImproperlyConfigured(f"{NAME} must be a dict, not {type(value).__name__}.")
+    return value
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings in force.
+
+    Raises:
+        ImproperlyConfigured: a key is unknown or a value makes no sense.
+    """
+    mine = given()
+    wrong = [f"{NAME} has no key {key!r}." for key in unknown_keys(mine)] or bad_values(mine)
+    if wrong:
+        raise ImproperlyConfigured(" ".join(wrong))
+    return Settings(**{key.lower(): value for key, value in mine.items()})
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == NAME:
+        settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="migration_ops.conf")
