@@ -134,9 +134,9 @@ def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection
                 said.row,
                 None if said.key is None else migration.encode_key(said.key),
                 said.code,
-                said.message,
+                _storable(said.message),
                 said.held_by,
-                said.raw,
+                _storable(said.raw),
                 said.fingerprint,
             )
             for said in by_row.values()
@@ -145,6 +145,11 @@ def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection
     )
     with connection.cursor() as cursor:
         cursor.execute(_QUARANTINE, [migration.name, *(list(column) for column in columns)])
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL text has no NUL and no lone surrogate; a rejected row may, and is shown with escapes."""
+    return text.replace("\x00", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _resolve(migration: AnyMigration, rows: Collection[str], reason: str) -> None:

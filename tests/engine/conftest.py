@@ -1,0 +1,78 @@
+"""Fixtures for tests of the engine on the tiny domain."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from migration_ops import registry
+from migration_ops.definition import AnyMigration
+from tests.notes import schema
+from tests.notes.migration import notes as notes_migration
+from tests.notes.migration import register_alone
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def notes(transactional_db: None) -> Iterator[AnyMigration]:
+    """The tiny domain, registered, with empty tables, at stage off. Data is committed for real."""
+    schema.drop_tables()
+    schema.create_tables()
+    others = register_alone()
+    yield notes_migration
+    registry.unregister(notes_migration.name)
+    for other in others:
+        registry.register(other)
+    schema.drop_tables()
+
+
+def test_database_url() -> str:
+    """The address of the test database, for processes the tests start."""
+    parameters = connection.get_connection_params()
+    user = parameters.get("user", "")
+    password = f":{parameters['password']}" if parameters.get("password") else ""
+    host = str(parameters.get("host", ""))
+    name = parameters["dbname"]
+    if host.startswith("/"):
+        return f"postgres://{user}{password}@{host.replace('/', '%2F')}/{name}"
+    return f"postgres://{user}{password}@{host}:{parameters.get('port', 5432)}/{name}"
+
+
+test_database_url.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def start_notes_command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `manage.py …` with the tiny domain as a process of its own; whatever still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, failpoint: str = "", **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.notes.manage", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "DATABASE_URL": test_database_url(),
+                "MIGRATION_OPS_FAILPOINT": failpoint,
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
