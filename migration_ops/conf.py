@@ -54,7 +54,7 @@ class Settings:
     """
 
     fence_timeout: timedelta = timedelta(seconds=10)
-    schema_lock_timeout: timedelta = timedelta(milliseconds=250)
+    schema_lock_timeout: timedelta = timedelta(milliseconds=200)
     schema_lock_patience: timedelta = timedelta(seconds=10)
     validation_max_age: timedelta = timedelta(hours=24)
 
@@ -85,7 +85,7 @@ class Settings:
     report_differences: int = 100
 
     preflight_idle_transaction: timedelta = timedelta(minutes=5)
-    preflight_free_space: int = 5 * 1024**3
+    preflight_free_space: int = 1024**3
 
     watch_interval: timedelta = timedelta(seconds=2)
 
