@@ -229,6 +229,11 @@ class RowStore(Store[KeyT, DocumentT], Protocol[KeyT, DocumentT]):
         """The key each of these rows has by its present content: None where it cannot be read; gone rows are absent."""
         ...
 
+    def keyless(self, rows: Collection[str]) -> list[Rejection[KeyT]]:
+        """Why those of these rows that have no readable key are rejected, one rejection each; rows that have a key are
+        the business of `load`, gone rows nobody's."""
+        ...
+
     def assign_unit(self, rows: Collection[str], unit: str) -> int:
         """Give rows that have no unit (owner) this one; how many were changed.
 

@@ -1,6 +1,6 @@
 """Advisory locks: the fence around stages and the lock of one key.
 
-Lock order, everywhere: fence, then keys in sorted order, then rows.
+Lock order, everywhere: fence, then (the applier alone) notices' rows, then keys in sorted order, then database rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,20 @@ def lock_keys(migration: AnyMigration, keys: Collection[Any]) -> None:
 
     Whoever changes a document through the engine holds this lock, so that nobody writes a stale copy over a newer one.
     """
-    ids = sorted({lock_id("key", migration.name, migration.encode_key(key)) for key in keys})
+    _lock({lock_id("key", migration.name, migration.encode_key(key)) for key in keys})
+
+
+def lock_rows(migration: AnyMigration, rows: Collection[str]) -> None:
+    """Wait until this transaction alone works off notices of these legacy rows, before it looks which keys they have.
+
+    Otherwise an applier that saw a row without a key, or gone, could record that after another one has recorded what
+    the row became since.
+    """
+    _lock({lock_id("row", migration.name, row) for row in rows})
+
+
+def _lock(wanted: Collection[int]) -> None:
+    ids = sorted(wanted)
     if not ids:
         return
     with connection.cursor() as cursor:

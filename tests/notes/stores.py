@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from django.db import connection
 
-from migration_ops.definition import Batch, CapturedTable, Page, RowLink, Saved, Span
+from migration_ops.definition import Batch, CapturedTable, Page, Rejection, RowLink, Saved, Span
 from migration_ops.exceptions import UnusableInput
 from migration_ops.sync.bookkeeping import accepted_rows
 from tests.notes.note import Assembled, Note, NoteKey, Row, assemble, reject
@@ -121,6 +121,10 @@ class LegacyNotes:
     def keys_of(self, rows: Collection[str]) -> dict[str, NoteKey | None]:
         found = _query(f"SELECT {COLUMNS} FROM legacy_notes WHERE id = ANY(%s)", [[int(row) for row in rows]])
         return {str(row[0]): Row(*row).key for row in found}
+
+    def keyless(self, rows: Collection[str]) -> list[Rejection[NoteKey]]:
+        found = _query(f"SELECT {COLUMNS} FROM legacy_notes WHERE id = ANY(%s)", [[int(row) for row in rows]])
+        return [said for row in found if Row(*row).key is None and (said := reject(Row(*row)))]
 
     def assign_unit(self, rows: Collection[str], unit: str) -> int:
         ids = [int(row) for row in rows]
