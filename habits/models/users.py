@@ -1,4 +1,4 @@
-"""People and, in the modern schema, their children, weeks, habits and marks."""
+"""The people with an account."""
 
 from __future__ import annotations
 

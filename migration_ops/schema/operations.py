@@ -1,0 +1,44 @@
+"""Steps for Django migrations that may run while people use the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import ProjectState
+
+
+class CreateIndexConcurrently(AddIndexConcurrently):
+    """`CREATE INDEX CONCURRENTLY` that can be run again, whatever became of the last attempt.
+
+    PostgreSQL leaves an INVALID index behind when the build fails or is killed: it costs every write, serves no read,
+    and `IF NOT EXISTS` would take it for done. It is dropped first. A valid index of that name is the finished work of
+    an attempt that was killed before Django recorded it, and is kept.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
+            return
+        valid = _index_is_valid(schema_editor, self.index.name)
+        if valid:
+            return
+        if valid is False:
+            quoted = schema_editor.quote_name(self.index.name)
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quoted}")
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+def _index_is_valid(schema_editor: Any, name: str) -> bool | None:
+    """Whether the index in the current schema can be used; None where there is none of that name."""
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+            " WHERE c.relname = %s AND c.relnamespace = current_schema()::regnamespace",
+            [name],
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
