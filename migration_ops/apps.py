@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -6,3 +7,10 @@ class MigrationOpsConfig(AppConfig):
     name = "migration_ops"
     verbose_name = _("Migration")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from migration_ops import checks, gates, guards  # noqa: PLC0415
+
+        checks.register_all()
+        gates.register_all()
+        post_migrate.connect(guards.after_migrate, sender=self, dispatch_uid="migration_ops.guards")

@@ -3,7 +3,7 @@
 from migration_ops.models.difference import BeforeImage, Difference, DifferenceStatus
 from migration_ops.models.dirty_key import DirtyKey
 from migration_ops.models.flag import Flag
-from migration_ops.models.history import HistoryEntry
+from migration_ops.models.history import HistoryEntry, HistoryHead
 from migration_ops.models.lineage import Lineage, MergeRecord
 from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
 from migration_ops.models.run import Run, RunKind, RunRange, RunStatus
@@ -16,6 +16,7 @@ __all__ = [
     "DirtyKey",
     "Flag",
     "HistoryEntry",
+    "HistoryHead",
     "Lineage",
     "MergeRecord",
     "MigrationState",

@@ -29,3 +29,19 @@ class HistoryEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.migration} {self.verb}"
+
+
+class HistoryHead(models.Model):
+    """The end of the hash chain, in one row kept by the history's trigger: how a deletion at the end is noticed."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    entries = models.BigIntegerField(db_default=0)
+    hash = models.CharField(max_length=64, db_default="")
+
+    class Meta:
+        verbose_name = _("end of the history")
+        verbose_name_plural = _("ends of the history")
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="history_head_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.entries} {self.hash[:12]}"

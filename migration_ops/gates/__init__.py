@@ -1,0 +1,73 @@
+"""The one list of gates: computed checks, with evidence, that a step forward needs.
+
+Which step needs which gates is said in `stages.TRANSITIONS`; here is how each is computed. Other parts of the engine
+add theirs with `register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from django.db import transaction
+
+from migration_ops.definition import AnyMigration
+from migration_ops.gates import evidence
+from migration_ops.gates.gate import Gate, Verdict
+
+__all__ = ["Evaluator", "Gate", "Verdict", "evaluate", "register", "register_all", "unregister"]
+
+Evaluator = Callable[[AnyMigration], Gate]
+
+_evaluators: dict[str, Evaluator] = {}
+
+
+def register(gate_id: str, evaluator: Evaluator) -> None:
+    """Say how this gate is computed.
+
+    The evaluator reads and never writes, and should take milliseconds: it is called once more inside the transition,
+    while writers wait.
+
+    Raises:
+        ValueError: it is computed in another way already.
+    """
+    if _evaluators.setdefault(gate_id, evaluator) is not evaluator:
+        raise ValueError(f"Gate {gate_id!r} has an evaluator already.")
+
+
+def unregister(gate_id: str) -> None:
+    """Forget how this gate is computed, e.g. one that a test brought."""
+    _evaluators.pop(gate_id, None)
+
+
+def evaluate(migration: AnyMigration, gate_ids: Iterable[str]) -> tuple[Gate, ...]:
+    """These gates as they are now, in this order. Never raises: what cannot be evaluated is closed, and says why."""
+    return tuple(_evaluate(migration, gate_id) for gate_id in gate_ids)
+
+
+def _evaluate(migration: AnyMigration, gate_id: str) -> Gate:
+    evaluator = _evaluators.get(gate_id)
+    if evaluator is None:
+        return Gate(
+            id=gate_id,
+            verdict=Verdict.INCONCLUSIVE,
+            message=f"No evaluator for gate {gate_id} is installed; this step stays closed until one is.",
+        )
+    try:
+        with transaction.atomic():
+            return evaluator(migration)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with an evaluator, its gate must stay closed
+        return Gate(
+            id=gate_id,
+            verdict=Verdict.ERROR,
+            message=f"Gate {gate_id} could not be evaluated: {type(error).__name__}: {_first_line(error)}",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or "no message"
+
+
+def register_all() -> None:
+    """Register the gates the engine itself brings."""
+    for gate_id, evaluator in evidence.EVALUATORS.items():
+        register(gate_id, evaluator)

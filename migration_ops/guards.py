@@ -1,0 +1,212 @@
+"""What the database itself refuses: illegal stages, and any change of what was written for good.
+
+Functions and triggers, made from `TRANSITIONS` and kept in step with this version by `install` after every `migrate`.
+All triggers are `ENABLE ALWAYS`, so that `session_replication_role = replica` does not switch them off. Whoever owns
+the tables can still remove them; `verify_history` finds what was done meanwhile, and `out_of_step` that they are gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
+
+from migration_ops.locks import lock_id
+from migration_ops.stages import TRANSITIONS, Stage
+
+MAY_TRUNCATE = "migration_ops.may_truncate"
+"""A session in which this setting is `yes` may empty the guarded tables: how a test suite starts over."""
+
+RECORDED = "migration_ops.recorded"
+"""A transaction in which this setting is `yes` appends to the history itself what it does to a stage."""
+
+_ROW, _BEFORE, _INSERT, _DELETE, _UPDATE, _TRUNCATE = 1, 2, 4, 8, 16, 32
+
+ENTRY_HASH = """encode(sha256(convert_to(jsonb_build_array(
+        {entry}.id, {entry}.migration, to_char({entry}.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        {entry}.actor, {entry}.verb, {entry}.from_stage, {entry}.to_stage, {entry}.reason, {entry}.evidence,
+        {entry}.previous_hash)::text, 'UTF8')), 'hex')"""
+"""SQL: the hash of a history entry over all its fields and the hash before it; jsonb renders them in one way only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One trigger function and where it fires; `kind` is PostgreSQL's `pg_trigger.tgtype`."""
+
+    name: str
+    table: str
+    kind: int
+    body: str
+
+    @property
+    def _when(self) -> str:
+        words = {_INSERT: "INSERT", _DELETE: "DELETE", _UPDATE: "UPDATE", _TRUNCATE: "TRUNCATE"}
+        events = " OR ".join(word for bit, word in words.items() if self.kind & bit)
+        return f"{'BEFORE' if self.kind & _BEFORE else 'AFTER'} {events}"
+
+    @property
+    def function_sql(self) -> str:
+        return f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $guard${self.body}$guard$"
+
+    @property
+    def trigger_sql(self) -> str:
+        each = "ROW" if self.kind & _ROW else "STATEMENT"
+        return (
+            f"CREATE OR REPLACE TRIGGER {self.name} {self._when} ON {self.table}"
+            f" FOR EACH {each} EXECUTE FUNCTION {self.name}();"
+            f" ALTER TABLE {self.table} ENABLE ALWAYS TRIGGER {self.name}"
+        )
+
+
+def _legal_steps() -> str:
+    return ", ".join(f"('{step.source.value}', '{step.target.value}')" for step in TRANSITIONS)
+
+
+def _stage_guard() -> str:
+    return f"""
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'The state of migration % is never deleted.', OLD.name USING ERRCODE = 'check_violation';
+    ELSIF TG_OP = 'INSERT' THEN
+        IF NEW.stage <> '{Stage.OFF.value}' OR NEW.version <> 0 THEN
+            RAISE EXCEPTION 'Migration % begins at stage {Stage.OFF.value} and version 0, not at % and %.',
+                NEW.name, NEW.stage, NEW.version USING ERRCODE = 'check_violation';
+        END IF;
+    ELSIF NEW.name <> OLD.name THEN
+        RAISE EXCEPTION 'Migration % is never renamed.', OLD.name USING ERRCODE = 'check_violation';
+    ELSIF NEW.stage <> OLD.stage THEN
+        IF (OLD.stage, NEW.stage) NOT IN ({_legal_steps()}) THEN
+            RAISE EXCEPTION 'There is no step from % to % for migration %.', OLD.stage, NEW.stage, NEW.name
+                USING ERRCODE = 'check_violation';
+        ELSIF NEW.version <> OLD.version + 1 THEN
+            RAISE EXCEPTION 'The version of migration % grows by one with each step; it was %, not %.',
+                NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
+        END IF;
+    ELSIF NEW.version NOT IN (OLD.version, OLD.version + 1) THEN
+        RAISE EXCEPTION 'The version of migration % grows by one; it was %, not %.',
+            NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END
+"""
+
+
+_STAGE_RECORD = f"""
+BEGIN
+    IF coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
+        RETURN NULL;
+    END IF;
+    IF (NEW.stage, NEW.percent, NEW.hold, NEW.kill) IS DISTINCT FROM (OLD.stage, OLD.percent, OLD.hold, OLD.kill) THEN
+        INSERT INTO migration_ops_historyentry
+               (migration, at, actor, verb, from_stage, to_stage, reason, evidence, previous_hash, hash)
+        VALUES (NEW.name, clock_timestamp(), 'database role ' || session_user, 'changed by SQL', OLD.stage, NEW.stage,
+                '', jsonb_build_object('before', to_jsonb(OLD), 'after', to_jsonb(NEW)), '', '');
+        PERFORM pg_notify('migration_ops_stage', NEW.name);
+    END IF;
+    RETURN NULL;
+END
+"""
+
+_HISTORY_CHAIN = f"""
+DECLARE
+    head migration_ops_historyhead%ROWTYPE;
+BEGIN
+    INSERT INTO migration_ops_historyhead (id, entries, hash) VALUES (1, 0, '') ON CONFLICT (id) DO NOTHING;
+    SELECT * INTO head FROM migration_ops_historyhead WHERE id = 1 FOR UPDATE;
+    NEW.id := head.entries + 1;
+    NEW.previous_hash := head.hash;
+    NEW.hash := {ENTRY_HASH.format(entry="NEW")};
+    UPDATE migration_ops_historyhead SET entries = NEW.id, hash = NEW.hash WHERE id = 1;
+    RETURN NEW;
+END
+"""
+
+_APPEND_ONLY = """
+BEGIN
+    RAISE EXCEPTION 'What is in % was written for good: % is refused.', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'restrict_violation';
+END
+"""
+
+_HEAD_GUARD = """
+BEGIN
+    IF pg_trigger_depth() < 2 THEN
+        RAISE EXCEPTION 'The end of the history is kept by its trigger alone: % is refused.', TG_OP
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END
+"""
+
+
+def _no_truncate(table: str) -> str:
+    return f"""
+BEGIN
+    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (SELECT FROM {table}) THEN
+        RAISE EXCEPTION 'What is in % was written for good: TRUNCATE is refused.', TG_TABLE_NAME
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END
+"""
+
+
+_STATE = "migration_ops_migrationstate"
+_HISTORY = "migration_ops_historyentry"
+_HEAD = "migration_ops_historyhead"
+_IMAGES = "migration_ops_beforeimage"
+
+_CHANGE = _ROW | _BEFORE | _UPDATE | _DELETE
+_EMPTY = _BEFORE | _TRUNCATE
+
+
+def triggers() -> tuple[Trigger, ...]:
+    """Every guard of this version."""
+    return (
+        Trigger("migration_ops_state_guard", _STATE, _CHANGE | _INSERT, _stage_guard()),
+        Trigger("migration_ops_state_record", _STATE, _ROW | _UPDATE, _STAGE_RECORD),
+        Trigger("migration_ops_state_no_truncate", _STATE, _EMPTY, _no_truncate(_STATE)),
+        Trigger("migration_ops_history_chain", _HISTORY, _ROW | _BEFORE | _INSERT, _HISTORY_CHAIN),
+        Trigger("migration_ops_history_append_only", _HISTORY, _CHANGE, _APPEND_ONLY),
+        Trigger("migration_ops_history_no_truncate", _HISTORY, _EMPTY, _no_truncate(_HISTORY)),
+        Trigger("migration_ops_head_guard", _HEAD, _CHANGE | _INSERT, _HEAD_GUARD),
+        Trigger("migration_ops_head_no_truncate", _HEAD, _EMPTY, _no_truncate(_HEAD)),
+        Trigger("migration_ops_image_append_only", _IMAGES, _CHANGE, _APPEND_ONLY),
+        Trigger("migration_ops_image_no_truncate", _IMAGES, _EMPTY, _no_truncate(_IMAGES)),
+    )
+
+
+def install() -> list[str]:
+    """Create or mend what is missing, switched off or of another version; the names of what was changed."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_id("guards")])
+        stale = _stale()
+        for guard in stale:
+            cursor.execute(guard.function_sql)
+            cursor.execute(guard.trigger_sql)
+    return [guard.name for guard in stale]
+
+
+def out_of_step() -> list[str]:
+    """Names of guards that are missing, switched off or of another version; empty when all is well."""
+    return [guard.name for guard in _stale()]
+
+
+def after_migrate(*, using: str, **_: Any) -> None:
+    """Receiver of `post_migrate`; does nothing where the tables are not there (yet, or any more)."""
+    tables = {guard.table for guard in triggers()}
+    if using == DEFAULT_DB_ALIAS and tables <= set(connection.introspection.table_names()):
+        install()
+
+
+def _stale() -> list[Trigger]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgname::text, relname::text, tgtype::int, prosrc FROM pg_trigger"
+            " JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid"
+            " WHERE tgenabled = 'A' AND tgqual IS NULL AND tgrelid = ANY(%s::regclass[])",
+            [sorted({guard.table for guard in triggers()})],
+        )
+        there = set(cursor.fetchall())
+    return [guard for guard in triggers() if (guard.name, guard.table, guard.kind, guard.body) not in there]
