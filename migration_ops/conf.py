@@ -37,9 +37,11 @@ class Settings:
         lease: how long a worker may be silent before another takes over.
         retries: how often a transient database error is tried again.
         retry_first_delay, retry_longest_delay: bounds of the exponential backoff.
-        hold_poll: how often a backfill that holds back looks again.
+        reconnect_patience: for how long a worker waits for a database that is gone.
+        hold_poll: how often a backfill looks how the database is, and looks again while it holds back.
+        hold_longest: a backfill that held back for so long goes on all the same, with the smallest batches.
         hold_replica_lag: hold back while a replica is further behind.
-        hold_lock_waiters: hold back while so many sessions or more wait for locks.
+        hold_lock_waiters: hold back while so many sessions or more wait for locks on the migrated tables.
         hold_transaction_age: hold back while a transaction of somebody else is older.
         sync_batch: dirty notices that the applier takes at a time.
         sync_poll: how often the applier looks although nobody called.
@@ -47,6 +49,7 @@ class Settings:
         compare_batch: documents that validation compares in one snapshot.
         suspect_rounds: how often a suspected difference is looked at again.
         suspect_patience: for how long, in all, at the end of a validation.
+        validation_resume_within: a validation that stopped on its way is taken up again while it is younger.
         report_differences: differences shown in the JSON output; all of them are kept in the database.
         preflight_idle_transaction: a session that idles in a transaction for longer is worth a warning.
         preflight_free_space: bytes that should be free on the database's disk, where that can be seen.
@@ -58,18 +61,20 @@ class Settings:
     schema_lock_patience: timedelta = timedelta(seconds=10)
     validation_max_age: timedelta = timedelta(hours=24)
 
-    batch_target: timedelta = timedelta(milliseconds=300)
+    batch_target: timedelta = timedelta(milliseconds=200)
     batch_start: int = 100
     batch_minimum: int = 1
-    batch_maximum: int = 2_000
-    batch_lock_timeout: timedelta = timedelta(milliseconds=500)
-    batch_statement_timeout: timedelta = timedelta(seconds=30)
-    lease: timedelta = timedelta(seconds=30)
+    batch_maximum: int = 1_000
+    batch_lock_timeout: timedelta = timedelta(milliseconds=100)
+    batch_statement_timeout: timedelta = timedelta(seconds=5)
+    lease: timedelta = timedelta(seconds=15)
     retries: int = 3
     retry_first_delay: timedelta = timedelta(milliseconds=100)
     retry_longest_delay: timedelta = timedelta(seconds=5)
+    reconnect_patience: timedelta = timedelta(seconds=30)
 
     hold_poll: timedelta = timedelta(seconds=1)
+    hold_longest: timedelta = timedelta(seconds=60)
     hold_replica_lag: timedelta = timedelta(seconds=10)
     hold_lock_waiters: int = 5
     hold_transaction_age: timedelta = timedelta(minutes=5)
@@ -80,8 +85,9 @@ class Settings:
     sync_retry_longest_delay: timedelta = timedelta(minutes=5)
 
     compare_batch: int = 1_000
-    suspect_rounds: int = 5
+    suspect_rounds: int = 12
     suspect_patience: timedelta = timedelta(seconds=3)
+    validation_resume_within: timedelta = timedelta(hours=12)
     report_differences: int = 100
 
     preflight_idle_transaction: timedelta = timedelta(minutes=5)

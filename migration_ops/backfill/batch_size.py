@@ -1,0 +1,67 @@
+"""How many rows the next batch should have, so that it takes the time it should take. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+GROWTH = 1.5
+"""At most this much more from one batch to the next: a lucky measurement must not make users wait."""
+
+SMOOTHING = 0.3
+"""Weight of the newest measurement in the moving average of the speed."""
+
+SHORTEST = 1e-6
+"""Seconds; what a clock that did not move is taken for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSize:
+    """The size of the next batch, and the speed it was derived from.
+
+    Attributes:
+        size: rows, within `minimum` and `maximum`.
+        target: seconds a batch should take; None where the operator fixed the size to `maximum`.
+        rate: moving average of rows per second; None before the first batch.
+    """
+
+    size: int
+    minimum: int
+    maximum: int
+    target: float | None
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum <= self.size <= self.maximum:
+            raise ValueError(f"A batch of {self.size} rows is not within {self.minimum} and {self.maximum}.")
+        if self.target is not None and self.target <= 0:
+            raise ValueError(f"A batch cannot take {self.target} seconds.")
+
+    @classmethod
+    def adaptive(cls, *, start: int, minimum: int, maximum: int, target: float) -> BatchSize:
+        return cls(size=min(max(start, minimum), maximum), minimum=minimum, maximum=maximum, target=target)
+
+    @classmethod
+    def fixed(cls, rows: int) -> BatchSize:
+        """Always this many, except after a timeout or lock error."""
+        return cls(size=rows, minimum=1, maximum=rows, target=None)
+
+    def after(self, *, rows: int, seconds: float) -> BatchSize:
+        """A batch of so many rows took so long."""
+        if rows < 1:
+            return self
+        speed = rows / max(seconds, SHORTEST)
+        rate = speed if self.rate is None else self.rate + SMOOTHING * (speed - self.rate)
+        wanted = self.maximum if self.target is None else int(min(rate, speed) * self.target)
+        grown = max(self.size + 1, int(self.size * GROWTH))
+        return replace(self, rate=rate, size=self._bounded(min(wanted, grown)))
+
+    def halved(self) -> BatchSize:
+        """A batch was in somebody's way or timed out."""
+        return replace(self, size=self._bounded(self.size // 2))
+
+    def smallest(self) -> BatchSize:
+        """The database stays unwell: as little at a time as there is."""
+        return replace(self, size=self.minimum)
+
+    def _bounded(self, rows: int) -> int:
+        return min(max(rows, self.minimum), self.maximum)
