@@ -214,7 +214,7 @@ class Migration(migrations.Migration):
                 ('key', models.TextField(verbose_name='key')),
                 ('kind', models.CharField(max_length=30, verbose_name='kind')),
                 ('fields', models.JSONField(default=list, verbose_name='fields')),
-                ('status', models.CharField(choices=[('open', 'open'), ('repaired', 'repaired'), ('gone', 'no longer there')], default='open', max_length=10, verbose_name='status')),
+                ('status', models.CharField(choices=[('suspect', 'suspected'), ('open', 'open'), ('repaired', 'repaired'), ('gone', 'no longer there')], default='open', max_length=10, verbose_name='status')),
                 ('found_at', models.DateTimeField(verbose_name='found at')),
                 ('closed_at', models.DateTimeField(null=True, verbose_name='closed at')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='differences', to='migration_ops.run')),

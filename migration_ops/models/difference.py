@@ -9,6 +9,9 @@ from migration_ops.definition import Side
 
 
 class DifferenceStatus(models.TextChoices):
+    """`suspect` is looked at again before the validation ends; `open` is confirmed."""
+
+    SUSPECT = "suspect", _("suspected")
     OPEN = "open", _("open")
     REPAIRED = "repaired", _("repaired")
     GONE = "gone", _("no longer there")
