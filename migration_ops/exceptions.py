@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -49,6 +50,10 @@ class IllegalTransition(Refused):
 
 class GateClosed(Refused):
     """A gate of this step is not passed."""
+
+    def __init__(self, message: str | None = None, gates: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.gates = tuple(gates)
 
 
 class StageChanged(Refused):

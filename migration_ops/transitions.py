@@ -1,0 +1,283 @@
+"""Moves a migration from stage to stage: forward one step through its gates, or back.
+
+A transition is one transaction: the fence is closed, so that no writer is between reading the stage and its commit; the
+state is read again and must be the one that was decided on; the gates are computed again; capture is switched, the
+stage changed, the history written, and everybody told.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+
+from migration_ops import blockers, conf, gates, guards, history, stages, state
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import FenceBusy, GateClosed, IllegalTransition, Refused, StageChanged
+from migration_ops.failpoints import failpoint, label
+from migration_ops.gates import Gate
+from migration_ops.locks import fence_id
+from migration_ops.models import MigrationState
+from migration_ops.stages import Stage, Transition
+from migration_ops.state import State
+from migration_ops.sync import capture
+
+CHANGED = label("transition.changed")
+
+_LOCK_NOT_AVAILABLE = "55P03"
+_DEADLOCK = "40P01"
+_SHORTEST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.05
+
+BACKFILL_AGAIN = "Capture is off; what changes from now on is not seen, so a new backfill is needed."
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that was made, or with a dry run would have been.
+
+    Attributes:
+        gates: the evidence it was made on; none for a way back.
+    """
+
+    before: State
+    after: State
+    gates: tuple[Gate, ...] = ()
+
+
+def advance(
+    migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool = False, version: int | None = None
+) -> Step:
+    """One stage forward, if every gate of the step passes before the fence is closed and again behind it.
+
+    `version` is the state's version the actor decided on; by default the one there is now. A dry run changes nothing.
+
+    Raises:
+        IllegalTransition: there is no stage further on.
+        Refused: somebody put the migration on hold, or the step belongs to `retire_legacy`.
+        GateClosed: not all gates pass; carries them.
+        StageChanged: somebody else was faster.
+        FenceBusy: writers, or holders of the legacy table, did not make way; names them.
+    """
+    seen = _seen(migration, version)
+    target = stages.next_stage(seen.stage)
+    step = stages.transition(seen.stage, target) if target else None
+    if step is None:
+        raise IllegalTransition(f"{migration.name} is at {seen.stage}, the last stage; there is no way forward.")
+    _not_retiring(migration, step)
+    _not_held(seen)
+    found = _open(step, gates.evaluate(migration, step.gates))
+    if dry_run:
+        return Step(seen, _moved(seen, step), found)
+    return _make(migration, seen, step, actor=actor, reason=reason)
+
+
+def back(migration: AnyMigration, target: Stage, *, actor: str, reason: str = "", version: int | None = None) -> Step:
+    """To an earlier stage, without gates; possible on hold as well. `version` as for `advance`.
+
+    Raises:
+        IllegalTransition: there is no way from the present stage to this one.
+        Refused: the way back belongs to `retire_legacy`.
+        StageChanged, FenceBusy: as for `advance`.
+    """
+    seen = _seen(migration, version)
+    step = stages.transition(seen.stage, target)
+    if step is None or step.forward:
+        there = ", ".join(stages.earlier_stages(seen.stage)) or "nowhere"
+        raise IllegalTransition(f"There is no way back from {seen.stage} to {target}; from here one can go to {there}.")
+    _not_retiring(migration, step)
+    return _make(migration, seen, step, actor=actor, reason=reason)
+
+
+def _seen(migration: AnyMigration, version: int | None) -> State:
+    seen = state.read(migration)
+    if version is not None and version != seen.version:
+        raise _changed(seen)
+    return seen
+
+
+def _changed(now: State) -> StageChanged:
+    return StageChanged(
+        f"{now.name} is at {now.stage} now: somebody else changed the stage in the meantime."
+        " Look again and decide anew."
+    )
+
+
+def _not_retiring(migration: AnyMigration, step: Transition) -> None:
+    if max(step.source.position, step.target.position) >= Stage.FROZEN.position:
+        raise Refused(
+            f"The step from {step.source} to {step.target} retires the legacy store of {migration.name} or brings it"
+            " back; `manage.py retire_legacy` does that, with a second person."
+        )
+
+
+def _not_held(now: State) -> None:
+    if now.hold:
+        raise Refused(f"{now.name} is on hold at {now.stage}: nothing moves forward until somebody takes the hold off.")
+
+
+def _open(step: Transition, found: Sequence[Gate]) -> tuple[Gate, ...]:
+    closed = [gate for gate in found if not gate.passed]
+    if closed:
+        count = f"{len(closed)} of {len(found)} gates are closed"
+        sentences = "".join(f"\n  {gate}" for gate in closed)
+        raise GateClosed(f"Not moved from {step.source} to {step.target}: {count}.{sentences}", found)
+    return tuple(found)
+
+
+def _moved(before: State, step: Transition) -> State:
+    percent = before.percent
+    if step.target.position < Stage.RAMP.position:
+        percent = Decimal(0)
+    elif step.target.position > Stage.RAMP.position:
+        percent = Decimal(100)
+    return replace(before, stage=step.target, percent=percent, version=before.version + 1)
+
+
+def _make(migration: AnyMigration, seen: State, step: Transition, *, actor: str, reason: str) -> Step:
+    """Try the whole step until it gets its locks; each try makes others wait for a fraction of a second at most."""
+    patience = _Patience(conf.settings().schema_lock_patience)
+    while True:
+        try:
+            with transaction.atomic(durable=True):
+                return _attempt(migration, seen, step, actor=actor, reason=reason)
+        except OperationalError as error:
+            if _sqlstate(error) not in (_LOCK_NOT_AVAILABLE, _DEADLOCK):
+                raise
+            if patience.is_over:
+                tables = [captured.table for captured in migration.legacy().captured_tables]
+                raise FenceBusy(
+                    f"The step from {step.source} to {step.target} got no lock for {patience}; nothing was changed: "
+                    + _named(blockers.of_tables(tables), f"on {', '.join(tables)}")
+                ) from error
+        patience.pause()
+
+
+def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: str, reason: str) -> Step:
+    lock_timeout = _milliseconds(conf.settings().schema_lock_timeout)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout])
+        cursor.execute("SELECT set_config(%s, 'yes', true)", [guards.RECORDED])
+    _close_fence(migration)
+    MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
+    before = state.read(migration, lock=True)
+    if before.version != seen.version:
+        raise _changed(before)
+    if step.forward:
+        _not_held(before)
+    found = _open(step, gates.evaluate(migration, step.gates))
+    evidence: dict[str, Any] = {"version": before.version + 1, "gates": [gate.as_dict() for gate in found]}
+    captures, captured = (stage in stages.CAPTURING_LEGACY for stage in (step.target, step.source))
+    if captures and not captured:
+        capture.install(migration)
+    elif captured and not captures:
+        capture.remove(migration)
+        evidence["note"] = BACKFILL_AGAIN
+    _write(migration, before, _moved(before, step), switched=captures if captures != captured else None)
+    history.append(
+        migration,
+        actor=actor,
+        verb="advance" if step.forward else "back",
+        reason=reason,
+        from_stage=step.source.value,
+        to_stage=step.target.value,
+        evidence=evidence,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [state.CHANNEL, migration.name])
+    failpoint(CHANGED)
+    return Step(before, state.read(migration), found)
+
+
+def _write(migration: AnyMigration, before: State, after: State, *, switched: bool | None) -> None:
+    capture_set = ""
+    if switched is not None:
+        lost = capture.lost_total()
+        capture_set = f", capture_since = {'clock_timestamp()' if switched else 'NULL'}, capture_lost = {lost}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE migration_ops_migrationstate"
+            f" SET stage = %s, percent = %s, version = %s, changed_at = clock_timestamp(){capture_set}"
+            " WHERE name = %s AND version = %s",
+            [after.stage.value, after.percent, after.version, migration.name, before.version],
+        )
+        if cursor.rowcount != 1:
+            raise _changed(state.read(migration))
+
+
+def _close_fence(migration: AnyMigration) -> None:
+    """Take the fence for this transaction alone.
+
+    Asking without queueing costs writers nothing, but writers who relieve each other leave no gap; so in the second
+    half of the time it also queues, each time briefly, and writers wait behind it for that moment.
+    """
+    fence = fence_id(migration)
+    patience = _Patience(conf.settings().fence_timeout)
+    while not (_fence_is_mine(fence) or (patience.is_half_over and _fence_after_queueing(fence))):
+        if patience.is_over:
+            raise FenceBusy(
+                f"Writers held the fence of {migration.name} for {patience}; nothing was changed: "
+                + _named(blockers.of_advisory_lock(fence), "in it")
+            )
+        patience.pause()
+
+
+def _fence_is_mine(fence: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [fence])
+        return bool(cursor.fetchone()[0])
+
+
+def _fence_after_queueing(fence: int) -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [fence])
+    except OperationalError as error:
+        if _sqlstate(error) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    return True
+
+
+def _named(holders: Sequence[blockers.Blocker], where: str) -> str:
+    return "; ".join(map(str, holders)) + "." if holders else f"nobody is {where} any more, so try again."
+
+
+def _sqlstate(error: OperationalError) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return f"{max(1, round(duration.total_seconds() * 1000))}ms"
+
+
+class _Patience:
+    """For how long something is tried again, with pauses of random length so that two do not keep step."""
+
+    def __init__(self, limit: timedelta) -> None:
+        self._limit = limit
+        self._started = time.monotonic()
+
+    @property
+    def _share(self) -> float:
+        return (time.monotonic() - self._started) / self._limit.total_seconds()
+
+    @property
+    def is_half_over(self) -> bool:
+        return self._share >= 0.5
+
+    @property
+    def is_over(self) -> bool:
+        return self._share >= 1
+
+    def pause(self) -> None:
+        time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311 - no secret
+
+    def __str__(self) -> str:
+        return f"{time.monotonic() - self._started:.1f} s"
