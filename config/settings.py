@@ -1,18 +1,41 @@
 """The one settings module; everything that differs between machines comes from the environment (see .env.example)."""
 
+import os
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from config.embedded import place
+from config.environment import Environment, answers_to_the_world
+from config.secret_key import kept_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
-
-env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
+env = Environment(os.environ)
 
-SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key")
-DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+
+# --- The site -------------------------------------------------------------------------------------------------------
+
+DEBUG = env.switch("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY") or kept_secret_key(VAR_DIR / "secret_key")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+HTTPS = env.switch("HTTPS", default=answers_to_the_world(ALLOWED_HOSTS))
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", default=86_400) if HTTPS else 0
+if env.switch("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for every subdomain, and
+    "security.W021",  # for the browsers' preload list: promises for a whole domain, which is not ours to give
+]
+X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -24,12 +47,14 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "waffle",
     "django_rq",
+    "config.embedded",
     "migration_ops",
     "habits",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -41,6 +66,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
 
 TEMPLATES = [
     {
@@ -57,19 +83,100 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db("DATABASE_URL")}
-RQ_QUEUES = {"default": {"URL": env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")}}
+# --- People ---------------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "habits.User"
-WAFFLE_FLAG_MODEL = "migration_ops.Flag"
+LOGIN_URL = "admin:login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- PostgreSQL and Redis -------------------------------------------------------------------------------------------
+
+_database = env.database("DATABASE_URL")
+EMBEDDED_POSTGRESQL = _database is None
+if _database is None:
+    _database = {
+        "ENGINE": "config.embedded.postgresql",
+        "NAME": "app",
+        "USER": "app",
+        "PASSWORD": "",
+        "HOST": str(place.socket_directory(VAR_DIR / "postgresql", ".s.PGSQL.5432")),
+        "PORT": "5432",
+    }
+DATABASES = {
+    "default": {
+        **_database,
+        "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=60),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="ko")
-LANGUAGES = [("ko", "한국어"), ("en", "English")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
-USE_TZ = True
-STATIC_URL = "static/"
+REDIS_URL = env.redis("REDIS_URL")
+EMBEDDED_REDIS = not REDIS_URL
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if EMBEDDED_REDIS:
+    REDIS_URL = place.socket_url(VAR_DIR / "redis", "redis.sock")
+    CACHES["queue"] = {"BACKEND": "config.embedded.queue.QueueConnections", "LOCATION": REDIS_URL}
+    RQ_QUEUES = {"default": {"USE_REDIS_CACHE": "queue"}}
+else:
+    RQ_QUEUES = {"default": {"URL": REDIS_URL}}
 
-LEGACY_BACKEND = env.str("LEGACY_BACKEND", default="table")
-LEGACY_JSON_PATH = env.str("LEGACY_JSON_PATH", default="")
+# --- Language, time, files ------------------------------------------------------------------------------------------
+
+LANGUAGES = [("ko", "한국어"), ("en", "English")]
+LANGUAGE_CODE = env.choice("LANGUAGE_CODE", {"": "ko", "ko": "ko", "en": "en"})
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.time_zone("TIME_ZONE", default="Asia/Seoul")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+if os.access(VAR_DIR, os.W_OK):
+    STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns of a directory that is not there yet
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "config.static.StaticFiles"},
+}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MANIFEST_STRICT = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["stderr"],
+        "level": env.choice(
+            "LOG_LEVEL", {"": "WARNING", **{word.lower(): word for word in ("DEBUG", "INFO", "WARNING", "ERROR")}}
+        ),
+    },
+}
+
+# --- The migration --------------------------------------------------------------------------------------------------
+
+LEGACY_BACKEND = env.choice("LEGACY_BACKEND", {"": "table", "table": "table", "json": "json"})
+LEGACY_JSON_PATH = env.text("LEGACY_JSON_PATH")
+if LEGACY_BACKEND == "json" and not LEGACY_JSON_PATH:
+    raise ImproperlyConfigured("LEGACY_BACKEND=json needs LEGACY_JSON_PATH, the path of the legacy file.")
+if LEGACY_JSON_PATH and Path(LEGACY_JSON_PATH).is_dir():
+    raise ImproperlyConfigured(
+        f"LEGACY_JSON_PATH={LEGACY_JSON_PATH!r} is a directory. Write the path of the legacy file."
+    )
+
+DATA_BACKEND = env.choice(
+    "DATA_BACKEND", {"": "", "legacy": "legacy", "json": "legacy", "modern": "modern", "postgres": "modern"}
+)
+"""Pin of all reads: "legacy", "modern", or "" for what the database row says."""
+
+DUAL_WRITE = env.switch("DUAL_WRITE", default=None)
+"""False stops writing to the follower; None leaves it to the stage."""
+
+SLACK_WEBHOOK_URL = env.address("SLACK_WEBHOOK_URL")
+
+WAFFLE_FLAG_MODEL = "migration_ops.Flag"
+WAFFLE_CREATE_MISSING_FLAGS = False

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class EmbeddedConfig(AppConfig):
+    """Brings `manage.py embedded`; starts nothing."""
+
+    name = "config.embedded"
+    label = "embedded"

@@ -1,0 +1,81 @@
+"""Programs that outlive us: started in a session of their own, without our pipes, terminal or environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from config.embedded.account import Account
+from config.embedded.exceptions import EmbeddedServerError
+
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
+"""All that a server gets to see of ours: PGPORT, PGDATA and the like of the caller must not change it."""
+
+LOG_LIMIT = 10 * 1024 * 1024
+"""Bytes after which a server's log is put aside when it is started again."""
+
+
+def run_as(
+    account: Account | None, command: Sequence[str | Path], **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end as this account, in a clean environment, and return what it printed."""
+    identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]  # noqa: S603 (our own command lines)
+        [os.fspath(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        umask=0o077,
+        env=ENVIRONMENT,
+        **identity,
+        **options,
+    )
+
+
+def launch(account: Account | None, command: Sequence[str | Path], log: Path) -> int:
+    """Start a program that lives on after us, and return its pid. What it prints goes to `log`.
+
+    The shell in between ends at once, so that the program is nobody's child and leaves no zombie behind.
+    """
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_suffix(".old"))
+    script = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    started = run_as(account, ["/bin/sh", "-c", script, "launch", log, *command], start_new_session=True)
+    try:
+        return int(started.stdout)
+    except ValueError:
+        raise EmbeddedServerError(f"{command[0]} could not be started: {started.stderr.strip()}") from None
+
+
+def alive(pid: int) -> bool:
+    """Whether this process exists and has not ended."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def works_in(pid: int, directory: Path) -> bool:
+    """Whether this process runs and works in `directory`: a pid in a file says nothing after a reboot."""
+    try:
+        return Path(psutil.Process(pid).cwd()) == directory
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def processes_in(directory: Path) -> list[psutil.Process]:
+    """Every process that works in `directory`."""
+    return [process for process in psutil.process_iter() if works_in(process.pid, directory)]
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """The last lines of a log, for an error message."""
+    if not log.exists():
+        return "(no log)"
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
