@@ -1,0 +1,367 @@
+"""Reads a JSON file of any size record by record, once, in constant memory, and knows the place of every byte.
+
+Three forms: an object with an array `records`, a bare array, one value a line (`*.ndjson`, `*.jsonl`). What makes the
+file as a whole unusable raises `UnusableInput` with the place; what is wrong with one record is that record's `fault`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import BinaryIO
+
+from habits.stores.json_record import MAX_RECORD_BYTES, Decoded, Fault, RecordDecoder, TooDeepError
+from habits.stores.json_window import Window
+from migration_ops.definition import Json
+from migration_ops.exceptions import UnusableInput
+
+CHUNK_BYTES = 1024 * 1024
+MAX_NESTING = 1024 * 1024
+"""Deeper than this the file is refused: telling where such a record ends would take unbounded memory."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
+_STRING_BODY = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_SCALAR = re.compile(r"[^ \t\n\r,\[\]{}]*")
+_CLOSED_BY = {"[": "]", "{": "}"}
+_TOO_DEEP = "The record is nested too deeply to be read."
+_CUT_OFF_MARGIN = 16
+_LINES_HINT = " If each line holds one row, name the file *.ndjson or *.jsonl."
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it stands in the file.
+
+    Attributes:
+        ordinal: its number in the file, from 1.
+        start, end: bytes from the beginning of the file; `end` is exclusive.
+        line: from 1.
+        fingerprint: of its bytes.
+        text: its bytes as text; "" if it is too large to be held.
+        value: what it says; None if that was not looked at.
+        fault: why it cannot be a row, or None.
+        ambiguous: keys that stand twice in the record itself.
+    """
+
+    ordinal: int
+    start: int
+    end: int
+    line: int
+    fingerprint: str
+    text: str
+    value: Json
+    fault: Fault | None
+    ambiguous: frozenset[str] = frozenset()
+
+
+def fingerprint(raw: bytes) -> str:
+    """Of a record's bytes."""
+    return blake2b(raw, digest_size=16).hexdigest()
+
+
+class JsonReader:
+    """One pass over one file.
+
+    Attributes:
+        records_start: the byte where the first record may stand; known once `records` is exhausted.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        lines: bool,
+        chunk: int = CHUNK_BYTES,
+        limit: int = MAX_RECORD_BYTES,
+    ) -> None:
+        self.records_start = 0
+        self._lines = lines
+        self._limit = limit
+        self._window = Window(stream, name, chunk, limit)
+        self._decoder = RecordDecoder()
+        self._ordinal = 0
+
+    def records(self) -> Iterator[Record]:
+        """Every record in the order of the file.
+
+        Raises:
+            UnusableInput: the file is empty, truncated, not UTF-8, not JSON, or of none of the three forms.
+        """
+        window = self._window
+        window.fill()
+        if window.text == "":
+            raise UnusableInput(f"{window.name} is empty.")
+        if window.peek() == "\ufeff":
+            window.move(1)
+        self.records_start = window.byte
+        if self._lines:
+            yield from self._read_lines()
+            return
+        self._space()
+        match window.peek():
+            case "[":
+                yield from self._read_array()
+            case "{":
+                yield from self._read_object()
+            case "":
+                raise UnusableInput(f"{window.name} holds nothing but white space.")
+            case _:
+                raise window.error(window.pos, "neither an array nor an object begins here")
+        self._space()
+        if found := window.peek():
+            raise window.error(window.pos, f"the data ended, but {found!r} follows.{_LINES_HINT}")
+
+    def _read_object(self) -> Iterator[Record]:
+        window, found = self._window, False
+        window.move(window.pos + 1)
+        self._space()
+        while window.peek() != "}":
+            name = self._member_name()
+            if name != "records":
+                self._value()
+            elif found:
+                raise window.error(window.pos, "`records` stands here a second time")
+            elif window.peek() == "[":
+                found = True
+                yield from self._read_array()
+            else:
+                raise window.error(window.pos, "`records` is not an array")
+            self._separator("}")
+        if not found:
+            raise window.error(window.pos, f"the object has no `records`.{_LINES_HINT}")
+        window.move(window.pos + 1)
+
+    def _read_array(self) -> Iterator[Record]:
+        window = self._window
+        window.move(window.pos + 1)
+        self.records_start = window.byte
+        self._space()
+        while window.peek() != "]":
+            yield self._value()
+            self._separator("]")
+        window.move(window.pos + 1)
+
+    def _member_name(self) -> str:
+        window = self._window
+        window.fill()
+        if window.peek() != '"':
+            raise self._unexpected("a name in double quotes")
+        name = self._decode()
+        if name is None or not isinstance(name.value, str):
+            raise window.error(window.pos, "this name is too long")
+        window.move(name.end)
+        self._space()
+        if window.peek() != ":":
+            raise self._unexpected("':'")
+        window.move(window.pos + 1)
+        self._space()
+        return name.value
+
+    def _separator(self, closing: str) -> None:
+        """Go past white space, and past one comma unless this is the end."""
+        window = self._window
+        self._space()
+        if window.peek() == ",":
+            window.move(window.pos + 1)
+            self._space()
+            if window.peek() == closing:
+                raise self._unexpected("another value")
+        elif window.peek() != closing:
+            raise self._unexpected(f"',' or {closing!r}")
+
+    def _space(self) -> None:
+        window = self._window
+        while True:
+            if window.pos >= len(window.text):
+                window.fill()
+            found = _SPACE.match(window.text, window.pos)
+            end = window.pos if found is None else found.end()
+            window.move(end)
+            if end < len(window.text) or window.ended:
+                return
+
+    def _unexpected(self, wanted: str) -> UnusableInput:
+        window = self._window
+        found = window.peek()
+        if not found:
+            return window.truncated()
+        return window.error(window.pos, f"expected {wanted}, found {found!r}")
+
+    def _value(self) -> Record:
+        """The value here as a record; afterwards the window stands behind it."""
+        window = self._window
+        window.fill()
+        start, line = window.byte, window.line
+        decoded = self._decode()
+        self._ordinal += 1
+        if decoded is not None:
+            raw = window.text[window.pos : decoded.end].encode()
+            if len(raw) <= self._limit:
+                text = window.text[window.pos : decoded.end]
+                window.move(decoded.end, raw)
+                return Record(
+                    self._ordinal,
+                    start,
+                    window.byte,
+                    line,
+                    fingerprint(raw),
+                    text,
+                    decoded.value,
+                    decoded.fault,
+                    decoded.ambiguous,
+                )
+        window.hasher = blake2b(digest_size=16)
+        self._skip()
+        return self._too_large(start, line)
+
+    def _read_lines(self) -> Iterator[Record]:
+        window = self._window
+        while True:
+            self._space()
+            window.fill()
+            if not window.peek():
+                return
+            self._ordinal += 1
+            stop = window.text.find("\n", window.pos)
+            if stop < 0 and not window.ended:
+                yield self._long_line()
+            else:
+                yield self._line(stop)
+
+    def _line(self, stop: int) -> Record:
+        """The record from here to this index, or to the end of the file if it is -1."""
+        window = self._window
+        start, line = window.byte, window.line
+        text = window.text[window.pos : None if stop < 0 else stop].rstrip(" \t\r")
+        raw = text.encode()
+        value, fault, ambiguous = None, None, frozenset[str]()
+        try:
+            decoded = self._decoder.decode(text)
+        except TooDeepError:
+            fault = Fault("record_too_large", _TOO_DEEP)
+        except json.JSONDecodeError as error:
+            if stop < 0 and (error.msg.startswith("Unterminated string") or error.pos >= len(text)):
+                raise window.truncated() from None
+            raise window.error(window.pos + error.pos, _sentence(error.msg)) from None
+        else:
+            if decoded.end < len(text):
+                raise window.error(window.pos + decoded.end, "the line goes on after its value")
+            value, fault, ambiguous = decoded.value, decoded.fault, decoded.ambiguous
+        if len(raw) > self._limit:
+            fault = Fault("record_too_large", self._size_message(len(raw)))
+        window.move(window.pos + len(text), raw)
+        held = "" if fault and fault.code == "record_too_large" else text
+        return Record(self._ordinal, start, window.byte, line, fingerprint(raw), held, value, fault, ambiguous)
+
+    def _long_line(self) -> Record:
+        """The record of a line that is too long to be held; of its text only the end is looked at."""
+        window = self._window
+        start, line, last = window.byte, window.line, ""
+        window.hasher = blake2b(digest_size=16)
+        while True:
+            stop = window.text.find("\n", window.pos)
+            end = len(window.text) if stop < 0 else stop
+            last = window.text[window.pos : end].rstrip()[-1:] or last
+            window.move(end)
+            if stop >= 0:
+                break
+            if window.ended:
+                if last not in ("}", "]"):
+                    raise window.truncated()
+                break
+            window.fill()
+        return self._too_large(start, line)
+
+    def _too_large(self, start: int, line: int) -> Record:
+        window = self._window
+        size = window.byte - start
+        message = _TOO_DEEP if size <= self._limit else self._size_message(size)
+        digest = window.hasher.hexdigest() if window.hasher else ""
+        window.hasher = None
+        return Record(self._ordinal, start, window.byte, line, digest, "", None, Fault("record_too_large", message))
+
+    def _size_message(self, size: int) -> str:
+        return f"The record has {size:,} bytes; at most {self._limit:,} can be taken."
+
+    def _decode(self) -> Decoded | None:
+        """What stands here, or None where it is too long or too deep to be looked at."""
+        window = self._window
+        try:
+            decoded = self._decoder.decode(window.text, window.pos)
+        except TooDeepError:
+            return None
+        except json.JSONDecodeError as error:
+            unterminated = error.msg.startswith("Unterminated string")
+            if not unterminated and error.pos < len(window.text.rstrip()) - _CUT_OFF_MARGIN:
+                raise window.error(error.pos, _sentence(error.msg)) from None
+            if not window.ended:
+                return None
+            if unterminated or error.pos >= len(window.text.rstrip()):
+                raise window.truncated() from None
+            raise window.error(error.pos, _sentence(error.msg)) from None
+        if decoded.end == len(window.text) and not window.ended:
+            return None
+        return decoded
+
+    def _skip(self) -> None:
+        """Go past a value without holding it; only its strings and brackets are looked at."""
+        window = self._window
+        if window.peek() not in ("[", "{"):
+            self._skip_scalar()
+            return
+        stack = bytearray()
+        at = window.pos
+        while True:
+            found = _STRUCTURE.search(window.text, at)
+            if found is None:
+                window.advance(len(window.text))
+                at = window.pos
+                continue
+            piece, at = found.group(), found.end()
+            if piece in _CLOSED_BY:
+                stack.append(ord(_CLOSED_BY[piece]))
+                if len(stack) > MAX_NESTING:
+                    raise window.error(found.start(), f"the data is nested deeper than {MAX_NESTING:,} levels")
+            elif piece == '"':
+                window.move(found.start())
+                self._skip_string()
+                at = window.pos
+            elif len(piece) == 1:
+                if stack.pop() != ord(piece):
+                    raise window.error(found.start(), f"{piece!r} closes what it did not open")
+                if not stack:
+                    window.move(at)
+                    return
+
+    def _skip_scalar(self) -> None:
+        window = self._window
+        if window.peek() == '"':
+            self._skip_string()
+            return
+        while True:
+            found = _SCALAR.match(window.text, window.pos)
+            end = window.pos if found is None else found.end()
+            window.move(end)
+            if end < len(window.text) or window.ended:
+                return
+            window.fill()
+
+    def _skip_string(self) -> None:
+        window = self._window
+        window.move(window.pos + 1)
+        while True:
+            found = _STRING_BODY.match(window.text, window.pos)
+            end = window.pos if found is None else found.end()
+            if window.text[end : end + 1] == '"':
+                window.move(end + 1)
+                return
+            window.advance(end)
+
+
+def _sentence(message: str) -> str:
+    return message[:1].lower() + message[1:]
