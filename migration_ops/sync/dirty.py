@@ -1,0 +1,152 @@
+"""The list of what may be out of step: adding to it, claiming from it, and taking off what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from django.db import connection
+
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration, Side
+from migration_ops.models import DirtyKey
+
+CHANNEL = "migration_ops_dirty"
+"""PostgreSQL channel on which whoever adds to the list calls the applier; the payload is the migration's name."""
+
+_CLAIM = """
+SELECT id, side, row, key FROM migration_ops_dirtykey
+ WHERE migration = %s AND (not_before IS NULL OR not_before <= %s)
+ ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+
+_CLAIM_THESE = """
+SELECT id, side, row, key FROM migration_ops_dirtykey
+ WHERE migration = %s AND id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+
+_DONE = """
+DELETE FROM migration_ops_dirtykey WHERE id = ANY(%s)
+RETURNING extract(epoch FROM clock_timestamp() - created_at) * 1000
+"""
+
+# A notice that was asked for on one side while the other side's change of the same key still waits.
+_PENDING = """
+SELECT key FROM migration_ops_dirtykey
+ WHERE migration = %(migration)s AND side = %(side)s AND key = ANY(%(keys)s)
+ UNION
+SELECT lineage.key FROM migration_ops_dirtykey AS dirty
+  JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
+ WHERE dirty.migration = %(migration)s AND dirty.side = %(side)s AND lineage.key = ANY(%(keys)s)
+"""
+
+_DEFER = """
+UPDATE migration_ops_dirtykey
+   SET attempts = attempts + 1, sqlstate = %s, error = %s,
+       not_before = clock_timestamp() + least(%s * power(2, least(attempts, 30)), %s) * interval '1 second'
+ WHERE id = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One entry of the list: something of this legacy row, or of this encoded key, changed on `side`."""
+
+    id: int
+    side: Side
+    row: str | None
+    key: str | None
+
+
+def mark_rows(migration: AnyMigration, rows: Collection[str]) -> None:
+    """Ask for these legacy rows to be looked at again. Takes effect when the caller's transaction commits."""
+    _mark(migration, Side.LEGACY, "row", list(dict.fromkeys(rows)))
+
+
+def mark_keys(migration: AnyMigration, keys: Collection[Any], *, side: Side) -> None:
+    """Ask for the documents of these keys to be carried over from `side`, where they changed."""
+    _mark(migration, side, "key", list(dict.fromkeys(migration.encode_key(key) for key in keys)))
+
+
+def _mark(migration: AnyMigration, side: Side, column: str, values: list[str]) -> None:
+    if not values:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO migration_ops_dirtykey (migration, side, {column}, created_at)"
+            " SELECT %s, %s, value, clock_timestamp() FROM unnest(%s::text[]) AS value",
+            [migration.name, side.value, values],
+        )
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
+
+
+def remaining(migration: AnyMigration) -> int:
+    """How many notices wait, those that failed and back off included."""
+    return DirtyKey.objects.filter(migration=migration.name).count()
+
+
+def now() -> datetime:
+    """The server's clock, by which notices are made and deferred."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
+
+
+def claim(migration: AnyMigration, limit: int, *, due: datetime) -> list[Notice]:
+    """Take the oldest notices that nobody else has taken, until the end of the transaction.
+
+    Args:
+        limit: at most so many.
+        due: notices that back off beyond this moment are left alone.
+    """
+    return _claimed(_CLAIM, [migration.name, due, limit])
+
+
+def claim_these(migration: AnyMigration, ids: Collection[int]) -> list[Notice]:
+    """Take those of these notices that are still there and that nobody else has taken."""
+    return _claimed(_CLAIM_THESE, [migration.name, list(ids)])
+
+
+def _claimed(sql: str, parameters: list[Any]) -> list[Notice]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [Notice(notice, Side(side), row, key) for notice, side, row, key in cursor.fetchall()]
+
+
+def pending(migration: AnyMigration, side: Side, keys: Collection[str]) -> set[str]:
+    """Those of these encoded keys of which the list says, taken or not, that they changed on this side."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PENDING, {"migration": migration.name, "side": side.value, "keys": list(keys)})
+        return {key for (key,) in cursor.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Notices taken off: how old each was, in milliseconds, at the moment `at` of this process's monotonic clock."""
+
+    ages: tuple[float, ...]
+    at: float
+
+    def lags(self) -> list[float]:
+        """Milliseconds from change to now; ask right after the commit."""
+        since = (monotonic() - self.at) * 1000
+        return [age + since for age in self.ages]
+
+
+def done(notices: Collection[Notice]) -> Done:
+    """Take exactly these notices off the list; whatever was added meanwhile stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DONE, [[notice.id for notice in notices]])
+        return Done(tuple(float(age) for (age,) in cursor.fetchall()), monotonic())
+
+
+def defer(notices: Collection[Notice], *, sqlstate: str, error: str) -> None:
+    """Keep these notices for later: one more attempt counted, the next one exponentially later, with the reason."""
+    limits = settings()
+    first, longest = limits.sync_retry_first_delay.total_seconds(), limits.sync_retry_longest_delay.total_seconds()
+    with connection.cursor() as cursor:
+        cursor.execute(_DEFER, [sqlstate, error.replace("\x00", ""), first, longest, [notice.id for notice in notices]])

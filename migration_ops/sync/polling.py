@@ -1,0 +1,88 @@
+"""Capture for stores that have no triggers: when the store's version changed, compare every row's fingerprint.
+
+The rows' fingerprints as they were last carried over are in the lineage, so what changed, came or went is what differs
+from it. The version moves on in the transaction that writes the dirty rows: killed in between, it is all done again.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from django.db import connection, transaction
+
+from migration_ops.definition import AnyMigration
+from migration_ops.failpoints import failpoint, label
+from migration_ops.models import PolledVersion
+from migration_ops.sync.dirty import CHANNEL
+
+_MARKED = label("polling.marked")
+
+_CHUNK = 5_000
+
+_SEEN = "CREATE TEMPORARY TABLE migration_ops_seen (row text NOT NULL, fingerprint text NOT NULL) ON COMMIT DROP"
+
+_MARK = """
+INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
+SELECT %(migration)s, 'legacy', coalesce(seen.row, known.row), clock_timestamp()
+  FROM migration_ops_seen AS seen
+  FULL JOIN (SELECT row, fingerprint FROM migration_ops_lineage WHERE migration = %(migration)s) AS known
+    ON known.row = seen.row
+ WHERE known.fingerprint IS DISTINCT FROM seen.fingerprint
+"""
+
+
+def begin(migration: AnyMigration) -> bool:
+    """Note the version the store has now: whatever changes from here on is found by `poll`.
+
+    Returns: whether no version was noted before.
+    """
+    _, created = PolledVersion.objects.get_or_create(
+        migration=migration.name, defaults={"version": migration.legacy().version() or ""}
+    )
+    return created
+
+
+def end(migration: AnyMigration) -> None:
+    """Poll no longer."""
+    PolledVersion.objects.filter(migration=migration.name).delete()
+
+
+def begun(migration: AnyMigration) -> bool:
+    return PolledVersion.objects.filter(migration=migration.name).exists()
+
+
+def poll(migration: AnyMigration) -> int:
+    """Put every row that differs from what was last carried over on the dirty list, if the store's version changed.
+
+    Does nothing where triggers watch, where `begin` was not called, or while another process polls.
+
+    Returns: how many rows were put on the list.
+
+    Raises:
+        MigrationOpsError: the store cannot be read.
+    """
+    legacy = migration.legacy()
+    if legacy.captured_tables:
+        return 0
+    with transaction.atomic(durable=True):
+        noted = PolledVersion.objects.select_for_update(skip_locked=True).filter(migration=migration.name).first()
+        # The version is read before the content: a change in between is found by the next poll once more.
+        version = legacy.version() or ""
+        if noted is None or noted.version == version:
+            return 0
+        with connection.cursor() as cursor:
+            cursor.execute(_SEEN)
+            rows = legacy.fingerprints()
+            while chunk := list(islice(rows, _CHUNK)):
+                with cursor.copy("COPY migration_ops_seen (row, fingerprint) FROM STDIN") as copy:
+                    for row in chunk:
+                        copy.write_row(row)
+            cursor.execute("ANALYZE migration_ops_seen")
+            cursor.execute(_MARK, {"migration": migration.name})
+            marked = int(cursor.rowcount)
+            if marked:
+                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
+        failpoint(_MARKED)
+        noted.version = version
+        noted.save(update_fields=["version"])
+    return marked

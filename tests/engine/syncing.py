@@ -1,0 +1,56 @@
+"""Steps that the tests of capture, applier and quarantine share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from django.db import connection, transaction
+
+from migration_ops.definition import AnyMigration
+from migration_ops.models import DirtyKey, MigrationState
+from migration_ops.sync import capture
+
+
+def run(sql: str, *parameters: Any) -> int:
+    """Run SQL past the app; how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return cursor.rowcount
+
+
+def rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return cursor.fetchall()
+
+
+def noted() -> list[str]:
+    """Rows on the dirty list, in the order they got there."""
+    return list(DirtyKey.objects.order_by("id").values_list("row", flat=True))
+
+
+def noted_once() -> list[str]:
+    """The same without repetition, sorted; the list is empty afterwards."""
+    found = sorted(set(noted()), key=int)
+    DirtyKey.objects.all().delete()
+    return found
+
+
+def second_connection() -> psycopg.Connection[Any]:
+    """Somebody else, who knows nothing of the engine."""
+    names = ("dbname", "user", "password", "host", "port")
+    known = connection.get_connection_params()
+    return psycopg.connect(**{name: known[name] for name in names if name in known})
+
+
+def begin_dual_write(migration: AnyMigration) -> None:
+    """What `stage advance` does from `off`, without its gates: capture on, stage `dual_write`."""
+    with transaction.atomic():
+        capture.install(migration)
+        MigrationState.objects.create(name=migration.name, capture_lost=capture.lost_total())
+        run(
+            "UPDATE migration_ops_migrationstate SET stage = 'dual_write', version = version + 1,"
+            " capture_since = clock_timestamp() WHERE name = %s",
+            migration.name,
+        )
