@@ -67,7 +67,7 @@ log_timezone = 'UTC'
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """The PostgreSQL that lives in `home`. Who may connect is a matter of files: its socket opens for its owner only."""
+    """The PostgreSQL that lives in `home`. Who may connect is up to the files: its socket opens for its owner only."""
 
     home: Path
 
