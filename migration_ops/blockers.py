@@ -5,7 +5,7 @@ What other roles run is hidden from a role that is no superuser; such fields are
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,3 +63,8 @@ def _holders(which: str, parameters: list[Any]) -> list[Blocker]:
     with connection.cursor() as cursor:
         cursor.execute(_HOLDERS.format(which=which), parameters)
         return [Blocker(*row) for row in cursor.fetchall()]
+
+
+def named(holders: Sequence[Blocker], where: str) -> str:
+    """The holders in one sentence."""
+    return "; ".join(map(str, holders)) + "." if holders else f"nobody is {where} any more, so try again."

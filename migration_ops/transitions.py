@@ -7,33 +7,25 @@ stage changed, the history written, and everybody told.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
 
-from migration_ops import blockers, conf, gates, guards, history, stages, state
+from migration_ops import blockers, conf, fence, gates, guards, history, stages, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import FenceBusy, GateClosed, IllegalTransition, Refused, StageChanged
 from migration_ops.failpoints import failpoint, label
 from migration_ops.gates import Gate
-from migration_ops.locks import fence_id
 from migration_ops.models import MigrationState
+from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, milliseconds, sqlstate
 from migration_ops.stages import Stage, Transition
 from migration_ops.state import State
 from migration_ops.sync import capture
 
 CHANGED = label("transition.changed")
-
-_LOCK_NOT_AVAILABLE = "55P03"
-_DEADLOCK = "40P01"
-_SHORTEST_PAUSE = 0.005
-_LONGEST_PAUSE = 0.05
 
 BACKFILL_AGAIN = "Capture is off; what changes from now on is not seen, so a new backfill is needed."
 
@@ -142,29 +134,29 @@ def _moved(before: State, step: Transition) -> State:
 
 def _make(migration: AnyMigration, seen: State, step: Transition, *, actor: str, reason: str) -> Step:
     """Try the whole step until it gets its locks; each try makes others wait for a fraction of a second at most."""
-    patience = _Patience(conf.settings().schema_lock_patience)
+    patience = Patience(conf.settings().schema_lock_patience)
     while True:
         try:
             with transaction.atomic(durable=True):
                 return _attempt(migration, seen, step, actor=actor, reason=reason)
         except OperationalError as error:
-            if _sqlstate(error) not in (_LOCK_NOT_AVAILABLE, _DEADLOCK):
+            if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK):
                 raise
             if patience.is_over:
                 tables = [captured.table for captured in migration.legacy().captured_tables]
                 raise FenceBusy(
                     f"The step from {step.source} to {step.target} got no lock for {patience}; nothing was changed: "
-                    + _named(blockers.of_tables(tables), f"on {', '.join(tables)}")
+                    + blockers.named(blockers.of_tables(tables), f"on {', '.join(tables)}")
                 ) from error
         patience.pause()
 
 
 def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: str, reason: str) -> Step:
-    lock_timeout = _milliseconds(conf.settings().schema_lock_timeout)
+    lock_timeout = milliseconds(conf.settings().schema_lock_timeout)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout])
         cursor.execute("SELECT set_config(%s, 'yes', true)", [guards.RECORDED])
-    _close_fence(migration)
+    fence.close(migration)
     MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
     before = state.read(migration, lock=True)
     if before.version != seen.version:
@@ -209,75 +201,3 @@ def _write(migration: AnyMigration, before: State, after: State, *, switched: bo
         )
         if cursor.rowcount != 1:
             raise _changed(state.read(migration))
-
-
-def _close_fence(migration: AnyMigration) -> None:
-    """Take the fence for this transaction alone.
-
-    Asking without queueing costs writers nothing, but writers who relieve each other leave no gap; so in the second
-    half of the time it also queues, each time briefly, and writers wait behind it for that moment.
-    """
-    fence = fence_id(migration)
-    patience = _Patience(conf.settings().fence_timeout)
-    while not (_fence_is_mine(fence) or (patience.is_half_over and _fence_after_queueing(fence))):
-        if patience.is_over:
-            raise FenceBusy(
-                f"Writers held the fence of {migration.name} for {patience}; nothing was changed: "
-                + _named(blockers.of_advisory_lock(fence), "in it")
-            )
-        patience.pause()
-
-
-def _fence_is_mine(fence: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [fence])
-        return bool(cursor.fetchone()[0])
-
-
-def _fence_after_queueing(fence: int) -> bool:
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [fence])
-    except OperationalError as error:
-        if _sqlstate(error) != _LOCK_NOT_AVAILABLE:
-            raise
-        return False
-    return True
-
-
-def _named(holders: Sequence[blockers.Blocker], where: str) -> str:
-    return "; ".join(map(str, holders)) + "." if holders else f"nobody is {where} any more, so try again."
-
-
-def _sqlstate(error: OperationalError) -> str | None:
-    return getattr(error.__cause__, "sqlstate", None)
-
-
-def _milliseconds(duration: timedelta) -> str:
-    return f"{max(1, round(duration.total_seconds() * 1000))}ms"
-
-
-class _Patience:
-    """For how long something is tried again, with pauses of random length so that two do not keep step."""
-
-    def __init__(self, limit: timedelta) -> None:
-        self._limit = limit
-        self._started = time.monotonic()
-
-    @property
-    def _share(self) -> float:
-        return (time.monotonic() - self._started) / self._limit.total_seconds()
-
-    @property
-    def is_half_over(self) -> bool:
-        return self._share >= 0.5
-
-    @property
-    def is_over(self) -> bool:
-        return self._share >= 1
-
-    def pause(self) -> None:
-        time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311 - no secret
-
-    def __str__(self) -> str:
-        return f"{time.monotonic() - self._started:.1f} s"

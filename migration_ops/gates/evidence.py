@@ -1,10 +1,213 @@
-"""The gates that rest on what backfill, capture, quarantine and validation left in the database."""
+"""The gates that rest on what preflight, capture, backfill, quarantine and validation found or left in the database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
 
+from django.db import connection
+from django.db.models import Count, Min, Q
+
+from migration_ops import conf, preflight, state
 from migration_ops.definition import AnyMigration
-from migration_ops.gates.gate import Gate
+from migration_ops.gates.gate import Gate, Verdict
+from migration_ops.models import (
+    Difference,
+    DifferenceStatus,
+    DirtyKey,
+    QuarantineItem,
+    QuarantineStatus,
+    Run,
+    RunKind,
+    RunStatus,
+)
+from migration_ops.sync import capture
 
-EVALUATORS: Mapping[str, Callable[[AnyMigration], Gate]] = {}
+MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
+
+_VALIDATE = "run `manage.py validate_migration`."
+
+
+def preflight_clean(migration: AnyMigration) -> Gate:
+    """No check of `preflight` fails; warnings do not close the gate."""
+    report = preflight.run(migration)
+    failed = "; ".join(f"{check.id}: {check.message}" for check in report.failed)
+    return _counted(
+        "preflight_clean",
+        len(report.failed),
+        n=len(report.checks),
+        good="No check of `manage.py preflight` fails.",
+        bad=f"Checks of `manage.py preflight` fail: {failed}",
+    )
+
+
+def capture_intact(migration: AnyMigration) -> Gate:
+    """Every change past the app is noticed, and none was lost since capture was last known to be whole."""
+    found = capture.status(migration)
+    missing = len(found.gaps) + found.lost
+    return _counted("capture_intact", missing, n=len(found.tables), good=found.message, bad=found.message)
+
+
+def backfill_complete(migration: AnyMigration) -> Gate:
+    """A backfill of everything began after capture was switched on, and succeeded."""
+    name = "backfill_complete"
+    run = _last_whole_backfill(migration)
+    if run is None:
+        message = "No backfill of everything has succeeded since capture is on; run `manage.py backfill`."
+        return Gate(id=name, verdict=Verdict.INCONCLUSIVE, message=message)
+    message = f"Backfill {run.pk} went through everything."
+    return Gate(id=name, verdict=Verdict.PASS, message=message, value=run.pk, age=_age(run.ended_at))
+
+
+def quarantine_decided(migration: AnyMigration) -> Gate:
+    """No quarantined row waits for a decision."""
+    counts = QuarantineItem.objects.filter(migration=migration.name).aggregate(
+        open=Count("pk", filter=Q(status=QuarantineStatus.OPEN)),
+        decided=Count("pk", filter=Q(status=QuarantineStatus.ACCEPTED)),
+    )
+    waiting, accepted = counts["open"], counts["decided"]
+    return _counted(
+        "quarantine_decided",
+        waiting,
+        n=waiting + accepted,
+        good=f"No quarantined row waits for a decision; {accepted} are accepted.",
+        bad=f"{waiting} quarantined rows wait for a decision; see `manage.py quarantine list`.",
+    )
+
+
+def validation_clean(migration: AnyMigration) -> Gate:
+    """The last validation of everything was complete, found nothing, is fresh, and began after the backfill ended."""
+    run = _finished(migration, RunKind.VALIDATION).filter(result__sample=None).first()
+    if run is None:
+        message = f"Nothing was validated in full yet; {_VALIDATE}"
+        return Gate(id="validation_clean", verdict=Verdict.INCONCLUSIVE, message=message)
+    unmended = Difference.objects.filter(
+        migration=migration.name, run__gte=run.pk, status=DifferenceStatus.OPEN
+    ).count()
+    unequal = max(unmended, sum(int(run.result.get(kind) or 0) for kind in MISMATCHES))
+    doubt = _doubt(run, _last_whole_backfill(migration))
+    if unequal:
+        verdict, message = Verdict.FAIL, f"{unequal} differences were found; mend them, then {_VALIDATE}"
+    elif doubt:
+        verdict, message = Verdict.INCONCLUSIVE, f"{doubt}; {_VALIDATE}"
+    else:
+        verdict, message = Verdict.PASS, f"Validation {run.pk} compared everything and found no difference."
+    return Gate(
+        id="validation_clean",
+        verdict=verdict,
+        message=message,
+        value=unequal,
+        n=run.result.get("boards_compared"),
+        k=unequal,
+        threshold=0,
+        age=_age(run.ended_at),
+    )
+
+
+def _doubt(run: Run, backfill: Run | None) -> str:
+    """Why this validation proves nothing although it found nothing; empty if it proves what it says."""
+    name, oldest, age = f"Validation {run.pk}", conf.settings().validation_max_age, _age(run.ended_at)
+    if run.result.get("complete") is not True or not all(kind in run.result for kind in MISMATCHES):
+        return f"{name} is incomplete"
+    if backfill is None or backfill.ended_at is None:
+        return "No backfill of everything has succeeded that could have been validated"
+    if run.started_at < backfill.ended_at:
+        return f"{name} began before backfill {backfill.pk} had ended"
+    if age is None or age > oldest.total_seconds():
+        return f"{name} is older than {oldest}"
+    return ""
+
+
+def dirty_keys_drained(migration: AnyMigration) -> Gate:
+    """No key waits to be looked at again."""
+    found = DirtyKey.objects.filter(migration=migration.name).aggregate(count=Count("pk"), oldest=Min("created_at"))
+    oldest = _age(found["oldest"])
+    return _counted(
+        "dirty_keys_drained",
+        found["count"],
+        age=oldest,
+        good="Nothing waits to be applied.",
+        bad=f"{found['count']} changes wait to be applied, the oldest for {oldest or 0:.0f} s; is"
+        " `manage.py sync_changes --follow` running?",
+    )
+
+
+def constraints_validated(migration: AnyMigration) -> Gate:
+    """Every constraint of the modern tables is there and validated, and every unique index is valid."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conname::text, convalidated FROM pg_constraint"
+            " WHERE conrelid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"
+            " UNION ALL SELECT relname::text, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+            " WHERE indisunique AND indrelid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)",
+            [list(migration.modern_tables), list(migration.modern_tables)],
+        )
+        there = cursor.fetchall()
+    names = {name for name, _ in there}
+    missing = sorted(key.name for key in migration.foreign_keys if key.name not in names)
+    not_valid = sorted({name for name, valid in there if not valid})
+    return _counted(
+        "constraints_validated",
+        len(missing) + len(not_valid),
+        n=len(names) + len(missing),
+        good="Every constraint is validated.",
+        bad=f"Not validated: {', '.join(not_valid) or 'none'}; missing: {', '.join(missing) or 'none'}."
+        " Run `manage.py shadow_schema validate`.",
+    )
+
+
+EVALUATORS: Mapping[str, Callable[[AnyMigration], Gate]] = {
+    evaluator.__name__: evaluator
+    for evaluator in (
+        preflight_clean,
+        capture_intact,
+        backfill_complete,
+        quarantine_decided,
+        validation_clean,
+        dirty_keys_drained,
+        constraints_validated,
+    )
+}
+"""Evaluators by gate id."""
+
+
+def _counted(
+    gate_id: str, bad_ones: int, *, good: str, bad: str, n: int | None = None, age: float | None = None
+) -> Gate:
+    """A gate that passes exactly when there are none of something."""
+    return Gate(
+        id=gate_id,
+        verdict=Verdict.FAIL if bad_ones else Verdict.PASS,
+        message=bad if bad_ones else good,
+        value=bad_ones,
+        n=n,
+        k=bad_ones,
+        threshold=0,
+        age=age,
+    )
+
+
+def _finished(migration: AnyMigration, kind: RunKind) -> Any:
+    return Run.objects.filter(migration=migration.name, kind=kind, status=RunStatus.SUCCEEDED).order_by("-id")
+
+
+def _last_whole_backfill(migration: AnyMigration) -> Run | None:
+    """The last one that read everything there was after capture began: no limit, no dry run, no other source."""
+    since = state.read(migration).capture_since
+    if since is None:
+        return None
+    for run in _finished(migration, RunKind.BACKFILL).filter(started_at__gt=since):
+        said = {**run.options, **run.result}
+        if not any(said.get(narrowed) for narrowed in ("limit", "dry_run", "source")):
+            return run  # type: ignore[no-any-return]
+    return None
+
+
+def _age(moment: datetime | None) -> float | None:
+    """Seconds since then, by the database's clock."""
+    if moment is None:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp() - %s)::float", [moment])
+        return max(0.0, float(cursor.fetchone()[0]))

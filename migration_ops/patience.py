@@ -1,0 +1,51 @@
+"""For how long something is tried again that others may be in the way of."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+
+from django.db import DatabaseError
+
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
+
+_SHORTEST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.05
+
+
+def sqlstate(error: DatabaseError) -> str | None:
+    """PostgreSQL's code for what went wrong; None where the server never answered."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def milliseconds(duration: timedelta) -> str:
+    """The duration as `lock_timeout` and its like want it; never `0ms`, which would mean for ever."""
+    return f"{max(1, round(duration.total_seconds() * 1000))}ms"
+
+
+class Patience:
+    """Counts from when it is made; its pauses are of random length, so that two who wait do not keep step."""
+
+    def __init__(self, limit: timedelta) -> None:
+        self._limit = limit
+        self._started = time.monotonic()
+
+    @property
+    def _share(self) -> float:
+        return (time.monotonic() - self._started) / self._limit.total_seconds()
+
+    @property
+    def is_half_over(self) -> bool:
+        return self._share >= 0.5
+
+    @property
+    def is_over(self) -> bool:
+        return self._share >= 1
+
+    def pause(self) -> None:
+        time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311 - no secret
+
+    def __str__(self) -> str:
+        return f"{time.monotonic() - self._started:.1f} s"
