@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from migration_ops import registry
 from migration_ops.definition import AnyMigration
+from tests.database import database_url
 from tests.notes import schema
 from tests.notes.migration import notes as notes_migration
 from tests.notes.migration import register_alone
@@ -33,21 +33,6 @@ def notes(transactional_db: None) -> Iterator[AnyMigration]:
     schema.drop_tables()
 
 
-def test_database_url() -> str:
-    """The address of the test database, for processes the tests start."""
-    parameters = connection.get_connection_params()
-    user = parameters.get("user", "")
-    password = f":{parameters['password']}" if parameters.get("password") else ""
-    host = str(parameters.get("host", ""))
-    name = parameters["dbname"]
-    if host.startswith("/"):
-        return f"postgres://{user}{password}@{host.replace('/', '%2F')}/{name}"
-    return f"postgres://{user}{password}@{host}:{parameters.get('port', 5432)}/{name}"
-
-
-test_database_url.__test__ = False  # type: ignore[attr-defined]
-
-
 @pytest.fixture
 def start_notes_command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start `manage.py …` with the tiny domain as a process of its own; whatever still runs at the end is killed."""
@@ -59,7 +44,7 @@ def start_notes_command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             cwd=ROOT,
             env={
                 **os.environ,
-                "DATABASE_URL": test_database_url(),
+                "DATABASE_URL": database_url(),
                 "MIGRATION_OPS_FAILPOINT": failpoint,
                 **environment,
             },
