@@ -64,6 +64,10 @@ class FenceBusy(Refused):
     """Writers still hold the fence; the step was not made."""
 
 
+class DocumentHeld(Refused):
+    """A row of this document is in quarantine; nobody but a person may decide what becomes of it."""
+
+
 class LeaseHeld(Refused):
     """Another process is working on this run."""
 
@@ -74,3 +78,7 @@ class LeaseLost(MigrationOpsError):
 
 class RunPaused(MigrationOpsError):
     """The run was paused; `backfill resume` goes on."""
+
+
+class Unreadable(MigrationOpsError):
+    """A store could not be read whole, so nothing is proven."""

@@ -1,0 +1,49 @@
+"""Whether a sweep saw what there is: a verifier that sees nothing must not report that nothing is wrong.
+
+Row security is refused earlier (see `snapshot`). Here what was seen is held against what is known from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from migration_ops.definition import AnyMigration, RowStore, Store
+from migration_ops.models import DirtyKey, Lineage
+from migration_ops.verify.compare import Tally
+
+SLACK = 0.1
+"""While families write, this share of what is known elsewhere may be gone or not there yet."""
+
+FEW = 10
+"""The same for little data, in rows or documents."""
+
+
+def reasons(migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], tally: Tally) -> list[str]:
+    """Sentences that say why this sweep cannot have seen everything; to be called in a snapshot."""
+    found = []
+    known = Lineage.objects.filter(migration=migration.name).count()
+    noticed = DirtyKey.objects.filter(migration=migration.name, row__isnull=False).count()
+    if tally.legacy_rows == 0:
+        if known or _some(legacy.estimate):
+            found.append("No legacy row was seen, although there must be some.")
+    elif _fewer(tally.legacy_rows + noticed, known):
+        found.append(f"Only {tally.legacy_rows:,} legacy rows were seen, but {known:,} are known from the backfill.")
+    in_both = tally.matched + tally.mismatched
+    if tally.modern_documents == 0:
+        if in_both or _some(modern.estimate):
+            found.append(f"None of the modern {migration.plural} was seen, although there must be some.")
+    elif _fewer(tally.modern_documents, in_both):
+        found.append(
+            f"The modern store listed {tally.modern_documents:,} {migration.plural} only,"
+            f" but {in_both:,} were read there."
+        )
+    return found
+
+
+def _some(estimate: Callable[[], int | None]) -> bool:
+    return bool(estimate())
+
+
+def _fewer(seen: int, known: int) -> bool:
+    return seen < known - max(FEW, SLACK * known)

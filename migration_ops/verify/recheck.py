@@ -1,0 +1,124 @@
+"""Looks at suspects again before they are called differences.
+
+A key whose change is on its way to the other store is unequal for a moment and nothing is wrong. So every suspect is
+looked at several times, each time in a fresh snapshot of both stores, with growing pauses, and only what is still
+unequal at the end is a difference. A key that nobody carries over stays unequal, and is reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration, RowStore, Store
+from migration_ops.failpoints import failpoint, label
+from migration_ops.models import Difference, DifferenceStatus
+from migration_ops.verify.compare import Kind, Tally, Verdict, judge
+from migration_ops.verify.journal import SUSPECT_PASS, Journal
+from migration_ops.verify.snapshot import in_snapshot
+
+SUSPECTS_SETTLED = label("validation_suspects_settled")
+
+GROWTH = 1.4
+"""Each pause is so much longer than the one before."""
+
+
+def pauses(rounds: int, patience: float) -> list[float]:
+    """Seconds to wait before each further look: growing, `patience` in all."""
+    weights = [GROWTH**number for number in range(rounds - 1)]
+    return [patience * weight / sum(weights) for weight in weights]
+
+
+def settle(
+    journal: Journal,
+    legacy: RowStore[Any, Any],
+    modern: Store[Any, Any],
+    *,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Decide about every suspect of this run: drop it, or confirm it as a difference.
+
+    Never waits when there is no suspect, and at most `suspect_patience` in all. What the looks themselves take counts:
+    where there are very many suspects, there are fewer looks, two at least.
+
+    Raises:
+        Unreadable: a store could not be read whole.
+    """
+    limits = settings()
+    started = time.monotonic()
+    patience = limits.suspect_patience.total_seconds()
+    for pause in pauses(limits.suspect_rounds, patience):
+        _look(journal, legacy, modern, last=False)
+        if not _suspects(journal).exists() or time.monotonic() - started > patience:
+            break
+        wait(pause)
+    _look(journal, legacy, modern, last=True)
+    with transaction.atomic(durable=True):
+        journal.advance(SUSPECT_PASS, Tally(), done=True)
+
+
+def _look(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any], *, last: bool) -> None:
+    for suspects in _pages(journal):
+        verdicts = in_snapshot(partial(_verdicts, journal.migration, legacy, modern, suspects), 1)
+        with transaction.atomic(durable=True):
+            _note(journal, suspects, verdicts, last=last)
+        failpoint(SUSPECTS_SETTLED)
+
+
+def _verdicts(
+    migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], suspects: list[Difference], _: int
+) -> dict[str, Verdict]:
+    """What these keys are now, by encoded key.
+
+    A document that legacy has only rejected rows of is nobody's difference: it is in quarantine.
+    """
+    keys = {each.key: migration.decode_key(each.key) for each in suspects}
+    in_legacy = legacy.load(keys.values())
+    in_modern = modern.load(keys.values()).by_key()
+    documents = in_legacy.by_key()
+    held = {rejection.key for rejection in in_legacy.rejections} - set(documents)
+    return {
+        encoded: Verdict(Kind.ABSENT) if key in held else judge(migration, documents.get(key), in_modern.get(key))
+        for encoded, key in keys.items()
+    }
+
+
+def _note(journal: Journal, suspects: list[Difference], verdicts: dict[str, Verdict], *, last: bool) -> None:
+    tally = Tally()
+    innocent, confirmed = [], []
+    for suspect in suspects:
+        verdict = verdicts[suspect.key]
+        if not verdict.kind.is_difference:
+            innocent.append(suspect.pk)
+            # A document that seemed to be extra had its turn, if it was in legacy, in the pass over legacy.
+            if verdict.tally is not None and suspect.kind != Kind.MISSING_IN_LEGACY:
+                tally.add(verdict.tally)
+        elif last:
+            suspect.kind = verdict.kind.value
+            suspect.fields = [asdict(different) for different in verdict.fields]
+            suspect.status = DifferenceStatus.OPEN
+            suspect.found_at = timezone.now()
+            confirmed.append(suspect)
+            if verdict.tally is not None:
+                tally.add(verdict.tally)
+    Difference.objects.filter(pk__in=innocent).delete()
+    Difference.objects.bulk_update(confirmed, ["kind", "fields", "status", "found_at"], batch_size=200)
+    journal.advance(SUSPECT_PASS, tally)
+
+
+def _suspects(journal: Journal) -> Any:
+    return Difference.objects.filter(run=journal.run, status=DifferenceStatus.SUSPECT)
+
+
+def _pages(journal: Journal) -> Iterator[list[Difference]]:
+    after = 0
+    while page := list(_suspects(journal).filter(pk__gt=after).order_by("pk")[: settings().compare_batch]):
+        yield page
+        after = page[-1].pk

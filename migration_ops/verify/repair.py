@@ -1,0 +1,239 @@
+"""Makes the follower equal to the authority again, where a validation found that it is not.
+
+One transaction a key: lock it, look once more, keep what the follower had, write. A key that cannot be repaired does
+not stop the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from migration_ops import history, locks, stages, state
+from migration_ops.backfill.errors import sentence
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.exceptions import MigrationOpsError, Refused
+from migration_ops.failpoints import failpoint, label
+from migration_ops.models import BeforeImage, Difference, DifferenceStatus, Lineage
+from migration_ops.stages import Stage
+from migration_ops.sync import bookkeeping, dirty, origin
+from migration_ops.verify.compare import judge
+from migration_ops.verify.snapshot import snapshot
+from migration_ops.verify.validation import Validation
+
+KEY_REPAIRED = label("repair_key_repaired")
+
+
+class Action(StrEnum):
+    """What is done about one difference."""
+
+    SAVE = "save"
+    DELETE = "delete"
+    KEEP = "keep"
+    """The authority does not have it; nobody asked for it to be removed."""
+
+    NOTHING = "nothing"
+    """It is equal by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A key that could not be repaired, and why."""
+
+    key: str
+    message: str
+
+
+@dataclass(slots=True)
+class Repair:
+    """What was done, or in a dry run would be done; encoded keys, and how many of each kind.
+
+    Attributes:
+        side: the follower, where it is written.
+        saved, deleted: changed.
+        gone: equal already when looked at under the lock.
+        kept: extras that nobody asked to remove.
+        failed: those that could not be repaired.
+    """
+
+    side: Side
+    saved: int = 0
+    deleted: int = 0
+    gone: int = 0
+    kept: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+    @property
+    def changed(self) -> int:
+        return self.saved + self.deleted
+
+    @property
+    def left(self) -> int:
+        """Differences that are still there."""
+        return self.kept + len(self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    action: Action
+    source: Any | None
+    target: Any | None
+    legacy: Batch[Any, Any]
+
+
+def repair(
+    validation: Validation,
+    *,
+    actor: str,
+    reason: str = "",
+    delete_extras: bool = False,
+    told: Callable[[], None] = lambda: None,
+) -> Repair:
+    """Repair every difference of this validation; a second time there is nothing to do.
+
+    The store in authority at the present stage has the word; at `ramp`, where that depends on the unit, it is legacy,
+    to which every unit can go back. Extras are removed only with `delete_extras`, and never after a validation that
+    did not see everything.
+
+    Raises:
+        Refused: legacy is frozen or gone.
+    """
+    migration = validation.migration
+    done = Repair(side=follower(state.stage(migration)))
+    for difference in validation.differences():
+        if difference.status == DifferenceStatus.OPEN:
+            _repair_one(migration, difference, actor, delete_extras and validation.complete, done)
+            told()
+    if done.changed or done.failed:
+        evidence = {
+            "run": validation.run.pk,
+            "side": done.side.value,
+            "saved": done.saved,
+            "deleted": done.deleted,
+            "gone": done.gone,
+            "kept": done.kept,
+            "failed": len(done.failed),
+        }
+        history.append(migration, actor=actor, verb="repair", reason=reason, evidence=evidence)
+    return done
+
+
+def plan(validation: Validation, *, delete_extras: bool = False) -> tuple[Repair, list[tuple[str, Action]]]:
+    """What `repair` would do, writing and locking nothing: the counts, and the first keys with what is done."""
+    migration = validation.migration
+    would = Repair(side=follower(state.stage(migration)))
+    actions: list[tuple[str, Action]] = []
+    for difference in validation.differences():
+        if difference.status != DifferenceStatus.OPEN:
+            continue
+        try:
+            with snapshot():
+                found = _find(migration, difference, would.side, delete_extras and validation.complete, lock=False)
+        except Refused as error:
+            would.failed.append(Failure(difference.key, str(error)))
+            continue
+        _count(would, found.action)
+        if len(actions) < settings().report_differences:
+            actions.append((difference.key, found.action))
+    return would, actions
+
+
+def follower(stage: Stage) -> Side:
+    """The store that a repair writes at this stage.
+
+    Raises:
+        Refused: there is no follower that could be written.
+    """
+    if stage.position >= Stage.FROZEN.position:
+        raise Refused(f"At stage {stage.value} legacy takes no writes any more, so there is nothing to repair.")
+    return (stages.authority(stage) or Side.LEGACY).other
+
+
+def _repair_one(migration: AnyMigration, difference: Difference, actor: str, delete_extras: bool, done: Repair) -> None:
+    try:
+        with transaction.atomic(durable=True):
+            origin.announce()
+            locks.enter_fence(migration)
+            side = follower(state.stage(migration))
+            if side is not done.side:
+                raise Refused("The stage was changed meanwhile; validate again.")
+            locks.lock_keys(migration, [migration.decode_key(difference.key)])
+            found = _find(migration, difference, side, delete_extras, lock=True)
+            _carry_out(migration, difference, found, side, actor)
+        failpoint(KEY_REPAIRED)
+    except DatabaseError as error:
+        done.failed.append(Failure(difference.key, sentence(error)))
+    except MigrationOpsError as error:
+        done.failed.append(Failure(difference.key, str(error)))
+    except OSError as error:
+        done.failed.append(Failure(difference.key, str(error)))
+    else:
+        _count(done, found.action)
+
+
+def _find(migration: AnyMigration, difference: Difference, side: Side, delete_extras: bool, *, lock: bool) -> _Found:
+    key = migration.decode_key(difference.key)
+    in_legacy = migration.legacy().load([key], lock=lock)
+    in_modern = migration.modern().load([key], lock=lock)
+    documents = {Side.LEGACY: in_legacy.by_key().get(key), Side.MODERN: in_modern.by_key().get(key)}
+    source, target = documents[side.other], documents[side]
+    verdict = judge(migration, documents[Side.LEGACY], documents[Side.MODERN])
+    if not verdict.kind.is_difference or (documents[Side.LEGACY] is None and in_legacy.rejections):
+        return _Found(Action.NOTHING, source, target, in_legacy)
+    if dirty.pending(migration, side, [difference.key]):
+        raise Refused("It was changed on the side that would be written; `sync_changes` carries that over first.")
+    if source is not None:
+        return _Found(Action.SAVE, source, target, in_legacy)
+    return _Found(Action.DELETE if delete_extras else Action.KEEP, source, target, in_legacy)
+
+
+def _carry_out(migration: AnyMigration, difference: Difference, found: _Found, side: Side, actor: str) -> None:
+    if found.action is Action.KEEP:
+        return
+    if found.action is not Action.NOTHING:
+        BeforeImage.objects.create(
+            migration=migration.name,
+            side=side.value,
+            key=difference.key,
+            image=None if found.target is None else migration.image(found.target),
+            cause="repair",
+            actor=actor,
+            at=timezone.now(),
+        )
+        _write(migration, difference, found, side)
+    difference.status = DifferenceStatus.GONE if found.action is Action.NOTHING else DifferenceStatus.REPAIRED
+    difference.closed_at = timezone.now()
+    difference.save(update_fields=["status", "closed_at"])
+
+
+def _write(migration: AnyMigration, difference: Difference, found: _Found, side: Side) -> None:
+    key = migration.decode_key(difference.key)
+    store = migration.store(side)
+    if found.action is Action.SAVE:
+        store.save([found.source])
+    else:
+        store.delete([key])
+    legacy = migration.legacy().load([key]) if side is Side.LEGACY else found.legacy
+    rows = {link.row for link in legacy.links} | {rejection.row for rejection in legacy.rejections}
+    known = Lineage.objects.filter(migration=migration.name, key=difference.key).values_list("row", flat=True)
+    bookkeeping.forget(migration, set(known) - rows)
+    bookkeeping.record(migration, legacy)
+    if not legacy.documents:
+        bookkeeping.forget_merges(migration, [key])
+
+
+def _count(repair: Repair, action: Action) -> None:
+    if action is Action.SAVE:
+        repair.saved += 1
+    elif action is Action.DELETE:
+        repair.deleted += 1
+    elif action is Action.KEEP:
+        repair.kept += 1
+    else:
+        repair.gone += 1

@@ -1,0 +1,166 @@
+"""What people and machines are told about a validation; the same facts for the terminal, JSON, HTML and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db.models import Count
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from migration_ops.definition import AnyMigration, Side
+from migration_ops.exceptions import ExitCode
+from migration_ops.models import (
+    Difference,
+    DifferenceStatus,
+    DirtyKey,
+    MergeRecord,
+    QuarantineItem,
+    QuarantineStatus,
+)
+from migration_ops.sync import dirty
+from migration_ops.verify.repair import Repair
+from migration_ops.verify.validation import Validation, summary
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A validation, and the repair that followed, if any.
+
+    Attributes:
+        repair: what was done about the differences, or in a dry run would be.
+    """
+
+    validation: Validation
+    repair: Repair | None = None
+    dry_run: bool = False
+
+    @property
+    def migration(self) -> AnyMigration:
+        return self.validation.migration
+
+    @property
+    def left(self) -> int:
+        """Differences that are still there."""
+        if self.repair is None or self.dry_run:
+            return self.validation.tally.differences
+        return self.repair.left
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Differences weigh more than incompleteness, that more than open quarantine."""
+        if self.left:
+            return ExitCode.DIFFERENT
+        if not self.validation.complete:
+            return ExitCode.FAILED
+        return ExitCode.QUARANTINED if self.validation.quarantine_open else ExitCode.DONE
+
+    def verdict(self) -> str:
+        """The one sentence to read first."""
+        tally, plural = self.validation.tally, self.migration.plural
+        if self.left:
+            count = f"{self.left:,}"
+            if self.repair is not None and not self.dry_run:
+                return _("%(count)s %(plural)s still differ after the repair.") % {"count": count, "plural": plural}
+            return ngettext(
+                "%(count)s of the %(plural)s differs between the two stores.",
+                "%(count)s %(plural)s differ between the two stores.",
+                self.left,
+            ) % {"count": count, "plural": plural}
+        if not self.validation.complete:
+            return _("Not everything was seen, so nothing is proven.")
+        if self.repair is not None and tally.differences:
+            return _("Everything that differed is repaired; validate again to prove it.")
+        if self.validation.sample is not None:
+            return _("All %(count)s sampled %(plural)s are equal in both stores.") % {
+                "count": f"{tally.compared:,}",
+                "plural": plural,
+            }
+        if not tally.compared:
+            return _("Both stores are empty; there is nothing to compare.")
+        return _("Every one of %(cells)s marks in %(count)s %(plural)s is where it should be.") % {
+            "cells": f"{tally.cells_legacy:,}",
+            "count": f"{tally.compared:,}",
+            "plural": plural,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """All that `--json` prints but the differences."""
+        data: dict[str, Any] = summary(self.validation)
+        data["run"] = self.validation.run.pk
+        if self.repair is not None:
+            data |= _repair_json(self.repair, dry_run=self.dry_run, migration=self.migration)
+        return data
+
+    def differences(self) -> Iterator[dict[str, Any]]:
+        """Every difference as JSON, in constant memory: the key's parts, kind, fields, status; `dirty` is there and
+        true where a change of the key still waits to be carried over."""
+        found = self.validation.differences()
+        while page := list(islice(found, PAGE)):
+            waiting = _dirty(self.migration, [difference.key for difference in page])
+            for difference in page:
+                yield _difference(self.migration, difference, waiting)
+
+    def quarantine(self) -> list[dict[str, Any]]:
+        """Quarantined rows by code: how many wait, how many were accepted."""
+        counted: dict[str, dict[str, Any]] = {}
+        rows = (
+            QuarantineItem.objects.filter(migration=self.migration.name)
+            .exclude(status=QuarantineStatus.RESOLVED)
+            .values_list("code", "status")
+            .annotate(rows=Count("pk"))
+            .order_by("code")
+        )
+        for code, status, count in rows:
+            counted.setdefault(code, {"code": code, "open": 0, "accepted": 0})[status] = count
+        return list(counted.values())
+
+    def conflicts(self) -> Iterator[dict[str, Any]]:
+        """Merged documents whose rows said different things, with what was kept and what was dropped."""
+        merges = MergeRecord.objects.filter(migration=self.migration.name).exclude(conflicts=[]).order_by("pk")
+        for merge in merges.iterator(chunk_size=PAGE):
+            key = self.migration.describe_key(self.migration.decode_key(merge.key))
+            yield {**key, "rows": merge.rows, "conflicts": merge.conflicts}
+
+
+def _repair_json(repair: Repair, *, dry_run: bool, migration: AnyMigration) -> dict[str, Any]:
+    failed = [
+        {**migration.describe_key(migration.decode_key(failure.key)), "error": failure.message}
+        for failure in repair.failed
+    ]
+    return {
+        "repaired": 0 if dry_run else repair.changed,
+        "would_repair": repair.changed if dry_run else 0,
+        "repair_failed": len(failed),
+        "repair_failures": failed[:100],
+        "extras_kept": repair.kept,
+        "gone": repair.gone,
+        "dry_run": dry_run,
+    }
+
+
+def _difference(migration: AnyMigration, difference: Difference, waiting: set[str]) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        **migration.describe_key(migration.decode_key(difference.key)),
+        "kind": difference.kind,
+        "fields": difference.fields,
+    }
+    if difference.status != DifferenceStatus.OPEN:
+        said["status"] = difference.status
+    if difference.key in waiting:
+        said["dirty"] = True
+    return said
+
+
+def _dirty(migration: AnyMigration, keys: list[str]) -> set[str]:
+    """Those of these encoded keys on which a change waits: noted by key, or by a row they are made of."""
+    waiting = dirty.pending(migration, Side.LEGACY, keys) | dirty.pending(migration, Side.MODERN, keys)
+    batch = migration.legacy().load([migration.decode_key(key) for key in keys if key not in waiting])
+    owners = {link.row: migration.encode_key(link.key) for link in batch.links}
+    rows = DirtyKey.objects.filter(migration=migration.name, row__in=list(owners)).values_list("row", flat=True)
+    return waiting | {owners[row] for row in rows if row is not None}

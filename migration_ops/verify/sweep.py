@@ -1,0 +1,110 @@
+"""Reads both stores whole, chunk by chunk, each chunk in one snapshot, and notes whom it suspects.
+
+1. Pass over legacy: each page of documents is compared with the modern documents of the same keys.
+2. Pass over modern: keys of which legacy has nothing at all are extras.
+
+Memory does not grow with the data: suspects are kept in the database, as keys.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from migration_ops.backfill.batch_size import BatchSize
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration, Cursor, Rejection, RowStore, Span, Store
+from migration_ops.failpoints import failpoint, label
+from migration_ops.verify.compare import Kind, Tally, compare
+from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
+from migration_ops.verify.quarantined import record_new
+from migration_ops.verify.snapshot import in_snapshot
+
+CHUNK_COMPARED = label("validation_chunk_compared")
+CHUNK_NOTED = label("validation_chunk_noted")
+
+Progress = Callable[[int, Tally], None]
+"""Told after every chunk: the number of the pass, and what has been counted so far."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What one snapshot showed."""
+
+    cursor: Cursor | None
+    tally: Tally
+    suspects: dict[Any, Kind] = field(default_factory=dict)
+    rejections: list[Rejection[Any]] = field(default_factory=list)
+    reasons: tuple[str, ...] = ()
+
+
+def sweep(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any], progress: Progress) -> None:
+    """Make both passes, from where the journal says they stopped.
+
+    Raises:
+        Unreadable: a store could not be read whole.
+    """
+    migration = journal.migration
+    _pass(journal, LEGACY_PASS, lambda span, limit: compare_chunk(migration, legacy, modern, span, limit), progress)
+    _pass(journal, MODERN_PASS, lambda span, limit: extras_chunk(legacy, modern, span, limit), progress)
+
+
+def _pass(journal: Journal, number: int, look: Callable[[Span, int], Chunk], progress: Progress) -> None:
+    sizes = _sizes()
+    while not journal.ranges[number].done:
+        span = Span(after=journal.ranges[number].cursor)
+        started = time.monotonic()
+        chunk = in_snapshot(partial(look, span), sizes.size)
+        rows = chunk.tally.legacy_rows + chunk.tally.modern_documents
+        sizes = sizes.after(rows=rows, seconds=time.monotonic() - started)
+        failpoint(CHUNK_COMPARED)
+        with transaction.atomic(durable=True):
+            journal.suspect(chunk.suspects)
+            journal.doubt(chunk.reasons)
+            journal.advance(number, chunk.tally, cursor=chunk.cursor, done=chunk.cursor is None)
+        failpoint(CHUNK_NOTED)
+        record_new(journal.migration, chunk.rejections)
+        progress(number, journal.tally())
+
+
+def _sizes() -> BatchSize:
+    limits = settings()
+    return BatchSize.adaptive(
+        start=min(limits.batch_start, limits.compare_batch),
+        minimum=1,
+        maximum=limits.compare_batch,
+        target=limits.batch_target.total_seconds(),
+    )
+
+
+def compare_chunk(
+    migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], span: Span, limit: int
+) -> Chunk:
+    """One page of legacy against the modern documents of its keys."""
+    page = legacy.scan(span, limit)
+    found = modern.load([document.key for document in page.documents])
+    tally, suspects = compare(migration, page.documents, found.by_key())
+    tally.legacy_rows = page.rows
+    tally.rows_quarantined = len(page.rejections)
+    reasons = []
+    if page.rows != len(page.documents) + page.merged_rows + len(page.rejections):
+        reasons.append("The legacy store read rows of which it does not say what became of them.")
+    if found.rejections:
+        reasons.append("The modern store holds documents that it cannot read.")
+    return Chunk(page.cursor, tally, suspects, page.rejections, tuple(reasons))
+
+
+def extras_chunk(legacy: RowStore[Any, Any], modern: Store[Any, Any], span: Span, limit: int) -> Chunk:
+    """One page of modern, asked whether legacy has anything of its keys."""
+    page = modern.scan(span, limit)
+    absent = legacy.absent([document.key for document in page.documents])
+    tally = Tally(modern_documents=page.rows)
+    reasons = []
+    if page.rows != len(page.documents) or page.rejections:
+        reasons.append("The modern store holds documents that it cannot read.")
+    return Chunk(page.cursor, tally, dict.fromkeys(absent, Kind.MISSING_IN_LEGACY), [], tuple(reasons))

@@ -1,0 +1,166 @@
+"""Proves that both stores hold the same documents, cell by cell, or says what differs, or says why it cannot tell."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from migration_ops.definition import AnyMigration, RowStore
+from migration_ops.exceptions import LeaseLost, Unreadable, UnusableInput
+from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, QuarantineStatus, Run, RunStatus
+from migration_ops.verify import completeness
+from migration_ops.verify.compare import Tally
+from migration_ops.verify.journal import Journal, begin, begin_apart
+from migration_ops.verify.power import power
+from migration_ops.verify.recheck import settle
+from migration_ops.verify.sample import look_at_sample
+from migration_ops.verify.snapshot import in_snapshot
+from migration_ops.verify.sweep import Progress, sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        complete: everything that was asked for was seen; without it nothing is proven.
+        reasons: sentences that say why it is not complete.
+        sample: documents asked for; None for all there are.
+        seconds: time worked, over all processes that took part.
+        quarantine_open: legacy rows that wait for a decision now.
+    """
+
+    migration: AnyMigration
+    run: Run
+    complete: bool
+    tally: Tally
+    reasons: tuple[str, ...] = ()
+    sample: int | None = None
+    seconds: float = 0.0
+    ended_at: datetime = field(default_factory=timezone.now)
+    quarantine_open: int = 0
+
+    @property
+    def power(self) -> float | None:
+        """What a sample proves (see `power.power`); None for a full validation, which proves everything."""
+        return None if self.sample is None else power(self.tally.compared)
+
+    def differences(self) -> Iterator[Difference]:
+        """Confirmed differences, in the order they were found; constant memory."""
+        found = Difference.objects.filter(run=self.run).exclude(status=DifferenceStatus.SUSPECT)
+        return found.order_by("pk").iterator(chunk_size=500)
+
+
+def validate(
+    migration: AnyMigration,
+    *,
+    actor: str,
+    sample: int | None = None,
+    seed: int | None = None,
+    keep: bool = True,
+    progress: Progress = lambda number, tally: None,
+) -> Validation:
+    """Compare everything, or `sample` documents chosen with `seed` on each side.
+
+    A full validation that was killed or interrupted is taken up again where it stopped. `keep=False` begins one of its
+    own, for a dry run: discard it with `discard` afterwards.
+
+    Raises:
+        LeaseHeld: a full validation is running already.
+        UnusableInput: the sample is empty, or the legacy store cannot be used at all.
+    """
+    if sample is not None and sample < 1:
+        raise UnusableInput(f"A sample of {sample} proves nothing; ask for 1 at least.")
+    journal = _begin(migration, actor, sample, keep)
+    legacy, modern = migration.legacy(), migration.modern()
+    try:
+        if sample is None:
+            _expect(journal, legacy)
+            sweep(journal, legacy, modern, progress)
+        else:
+            chosen = secrets.randbits(31) if seed is None else seed
+            look_at_sample(journal, legacy, modern, sample, chosen, progress)
+        settle(journal, legacy, modern)
+        if sample is None:
+            journal.reasons += in_snapshot(
+                lambda _: completeness.reasons(migration, legacy, modern, journal.tally()), 1
+            )
+    except Unreadable as error:
+        journal.suspend(RunStatus.FAILED, str(error))
+        return _validation(journal, sample, (*journal.reasons, str(error)))
+    except LeaseLost:
+        raise
+    except KeyboardInterrupt:
+        journal.suspend(RunStatus.PAUSED)
+        raise
+    except BaseException as error:
+        journal.suspend(RunStatus.FAILED, str(error))
+        raise
+    validation = _validation(journal, sample, tuple(journal.reasons))
+    journal.finish(summary(validation), complete=validation.complete)
+    return validation
+
+
+def discard(validation: Validation) -> None:
+    """Remove what a validation with `keep=False` noted about itself."""
+    validation.run.delete()
+
+
+def summary(validation: Validation) -> dict[str, Any]:
+    """The numbers of a validation, under the names of the contract."""
+    tally = validation.tally
+    return {
+        "complete": validation.complete,
+        "legacy_rows": tally.legacy_rows,
+        f"{validation.migration.plural}_compared": tally.compared,
+        "matched": tally.matched,
+        "mismatched": tally.mismatched,
+        "missing_in_modern": tally.missing_in_modern,
+        "missing_in_legacy": tally.missing_in_legacy,
+        "rows_quarantined": tally.rows_quarantined,
+        "cells": {"legacy": tally.cells_legacy, "modern": tally.cells_modern, "equal": tally.cells_equal},
+        "success_rate": tally.success_rate,
+        "difference_count": tally.differences,
+        "quarantine_open": validation.quarantine_open,
+        "sample": validation.sample,
+        "power": validation.power,
+        "seconds": round(validation.seconds, 3),
+        "reasons": list(validation.reasons),
+    }
+
+
+def empty_summary(migration: AnyMigration) -> dict[str, Any]:
+    """The same before anything was seen."""
+    return summary(Validation(migration=migration, run=Run(), complete=False, tally=Tally()))
+
+
+def _begin(migration: AnyMigration, actor: str, sample: int | None, keep: bool) -> Journal:
+    if sample is not None:
+        return begin_apart(migration, actor=actor, options={"sample": sample})
+    return begin(migration, actor=actor) if keep else begin_apart(migration, actor=actor, options={"dry_run": True})
+
+
+def _expect(journal: Journal, legacy: RowStore[Any, Any]) -> None:
+    """How many rows there will be, for whoever watches."""
+    if journal.run.total is None:
+        journal.run.total = in_snapshot(lambda _: legacy.estimate(), 1)
+        journal.run.save(update_fields=["total"])
+
+
+def _validation(journal: Journal, sample: int | None, reasons: tuple[str, ...]) -> Validation:
+    waiting = QuarantineItem.objects.filter(migration=journal.migration.name, status=QuarantineStatus.OPEN).count()
+    return Validation(
+        migration=journal.migration,
+        run=journal.run,
+        complete=not reasons,
+        tally=journal.tally(),
+        reasons=reasons,
+        sample=sample,
+        seconds=journal.run.worked_seconds,
+        quarantine_open=waiting,
+    )
