@@ -71,7 +71,7 @@ def make_environment() -> int:
 
 def install(requirements: Path) -> int:
     say(f"Installing {requirements.name} (once; this takes a minute) …")
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     return subprocess.run(
         [*command, "--requirement", requirements], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
     ).returncode

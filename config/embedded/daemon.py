@@ -24,7 +24,7 @@ def run_as(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end as this account, in a clean environment, and return what it printed."""
     identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]  # noqa: S603 (our own command lines)
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
         [os.fspath(part) for part in command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -56,7 +56,7 @@ def launch(account: Account | None, command: Sequence[str | Path], log: Path) ->
 def alive(pid: int) -> bool:
     """Whether this process exists and has not ended."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

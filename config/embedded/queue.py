@@ -6,7 +6,6 @@ one.
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import redis
@@ -19,15 +18,15 @@ from config.embedded.servers import redis as embedded_redis
 class Connection(redis.UnixDomainSocketConnection):
     """A connection to the embedded Redis, which it starts if need be."""
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> Any:
         try:
-            return super()._connect()
+            return super()._connect()  # type: ignore[no-untyped-call]
         except (FileNotFoundError, ConnectionRefusedError):
             try:
                 embedded_redis().ensure()
             except EmbeddedServerError as error:
                 raise redis.ConnectionError(str(error)) from error
-            return super()._connect()
+            return super()._connect()  # type: ignore[no-untyped-call]
 
 
 class QueueConnections(RedisCache):

