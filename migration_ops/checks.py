@@ -1,5 +1,112 @@
-"""System checks of the engine: what is wrong with an installation, said before it starts."""
+"""System checks of the engine: what is wrong with an installation, said before it starts.
+
+| id | means |
+|---|---|
+| `migration_ops.E001` | `MIGRATION_OPS` has a key that means nothing |
+| `migration_ops.E002` | a value in `MIGRATION_OPS` makes no sense |
+| `migration_ops.E003` | a registered migration contradicts itself |
+| `migration_ops.E004` | `WAFFLE_FLAG_MODEL` is not the engine's flag |
+| `migration_ops.E005` | the database is not PostgreSQL |
+| `migration_ops.W001` | no migration is registered |
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's names
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from migration_ops import conf, registry
+from migration_ops.definition import AnyMigration
+
+TAG = "migration_ops"
+
+FLAG_MODEL = "migration_ops.Flag"
+
+_LONGEST_NAME = 100
+
+
+def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.E001`, one for each unknown key, and `migration_ops.E002`, one for each bad value."""
+    try:
+        given = conf.given()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), hint="Write a dict of settings, or leave it out.", id="migration_ops.E002")]
+    return [
+        *(
+            Error(f"{conf.NAME} has no key {key!r}.", hint=_closest(key), id="migration_ops.E001")
+            for key in conf.unknown_keys(given)
+        ),
+        *(Error(sentence, id="migration_ops.E002") for sentence in conf.bad_values(given)),
+    ]
+
+
+def _closest(key: str) -> str:
+    close = difflib.get_close_matches(str(key).upper(), conf.KEYS, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There is {', '.join(sorted(conf.KEYS))}."
+
+
+def check_migrations(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.E003`, one for each contradiction, or `migration_ops.W001` where there is no migration at all."""
+    migrations = registry.all_migrations()
+    if not migrations:
+        hint = "Declare a `Migration` and call `registry.register` in an app's `ready()`."
+        return [Warning("No migration is registered.", hint=hint, id="migration_ops.W001")]
+    return [
+        Error(f"Migration {migration.name!r}: {sentence}", id="migration_ops.E003")
+        for migration in migrations
+        for sentence in _contradictions(migration)
+    ]
+
+
+def _contradictions(migration: AnyMigration) -> list[str]:
+    found = []
+    if not migration.name.isidentifier() or len(migration.name) > _LONGEST_NAME:
+        found.append(f"its name must be an identifier of at most {_LONGEST_NAME} characters.")
+    if not migration.modern_tables:
+        found.append("it names no modern table.")
+    if not migration.rejection_codes:
+        found.append("it has no rejection code, so a row that cannot be represented could not be set aside.")
+    for what, names in (
+        ("modern table", migration.modern_tables),
+        ("rejection code", migration.rejection_codes),
+        ("foreign key", [key.name for key in migration.foreign_keys]),
+    ):
+        found += [f"it names the {what} {name} twice." for name in sorted({n for n in names if names.count(n) > 1})]
+    found += [
+        f"its foreign key {key.name} is on {key.table}, which is not among its modern tables."
+        for key in migration.foreign_keys
+        if key.table not in migration.modern_tables
+    ]
+    return found
+
+
+def check_flag_model(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.E004`: stock flags throw dice on every request, and cannot steer a rollout."""
+    model = getattr(settings, "WAFFLE_FLAG_MODEL", "waffle.Flag")
+    if model == FLAG_MODEL:
+        return []
+    hint = f"Set WAFFLE_FLAG_MODEL = {FLAG_MODEL!r} before the first `migrate`."
+    return [Error(f"WAFFLE_FLAG_MODEL is {model!r}.", hint=hint, id="migration_ops.E004")]
+
+
+def check_database(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.E005`: advisory locks, triggers and COPY are PostgreSQL's."""
+    vendor = connections[DEFAULT_DB_ALIAS].vendor
+    if vendor == "postgresql":
+        return []
+    return [Error(f"The default database is {vendor}.", hint="Use PostgreSQL 14 to 18.", id="migration_ops.E005")]
+
+
+CHECKS = (check_settings, check_migrations, check_flag_model, check_database)
 
 
 def register_all() -> None:
     """Make the checks known to Django."""
+    for check in CHECKS:
+        register(check, TAG)

@@ -70,8 +70,16 @@ def advance(
     return _make(migration, seen, step, actor=actor, reason=reason)
 
 
-def back(migration: AnyMigration, target: Stage, *, actor: str, reason: str = "", version: int | None = None) -> Step:
-    """To an earlier stage, without gates; possible on hold as well. `version` as for `advance`.
+def back(
+    migration: AnyMigration,
+    target: Stage,
+    *,
+    actor: str,
+    reason: str = "",
+    dry_run: bool = False,
+    version: int | None = None,
+) -> Step:
+    """To an earlier stage, without gates; possible on hold as well. `dry_run` and `version` as for `advance`.
 
     Raises:
         IllegalTransition: there is no way from the present stage to this one.
@@ -81,9 +89,11 @@ def back(migration: AnyMigration, target: Stage, *, actor: str, reason: str = ""
     seen = _seen(migration, version)
     step = stages.transition(seen.stage, target)
     if step is None or step.forward:
-        there = ", ".join(stages.earlier_stages(seen.stage)) or "nowhere"
-        raise IllegalTransition(f"There is no way back from {seen.stage} to {target}; from here one can go to {there}.")
+        there = ", ".join(stages.earlier_stages(seen.stage)) or "no stage"
+        raise IllegalTransition(f"There is no way back from {seen.stage} to {target}; there is one to {there}.")
     _not_retiring(migration, step)
+    if dry_run:
+        return Step(seen, _moved(seen, step))
     return _make(migration, seen, step, actor=actor, reason=reason)
 
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import DatabaseError, connection
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from migration_ops import conf, overview
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
+from migration_ops.management.presentation import gate_table, stage_sentences
+
+
+class Command(OperatorCommand):
+    """One overview of everything; `--watch` shows it anew every two seconds until Ctrl-C."""
+
+    help = "Show where a migration stands: stage, gates, runs, what waits, what differs, what happened."
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("--watch", action="store_true", help="look again every two seconds, until Ctrl-C")
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        if not options["watch"]:
+            shown = overview.everything(migration)
+            return Outcome(shown, _rendered(shown))
+        if options["json"] or not sys.stdout.isatty():
+            raise UnusableInput("--watch draws on a terminal; leave it out for a file, a pipe or --json.")
+        return _watched(migration)
+
+
+def _watched(migration: AnyMigration) -> Outcome:
+    """Until Ctrl-C, which is how one leaves; a database that goes away is shown and looked for again."""
+    try:
+        with Live(console=Console(), auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(_look(migration), refresh=True)
+                time.sleep(conf.settings().watch_interval.total_seconds())
+    except Terminated:
+        raise
+    except KeyboardInterrupt:
+        return Outcome({}, exit_code=ExitCode.INTERRUPTED)
+
+
+def _look(migration: AnyMigration) -> RenderableType:
+    try:
+        return Group(*_rendered(overview.everything(migration)))
+    except DatabaseError as error:
+        connection.close()
+        return f"[red]The database does not answer:[/] {escape(str(error).strip().splitlines()[0])}"
+
+
+def _rendered(shown: Mapping[str, Any]) -> tuple[RenderableType, ...]:
+    facts = Table.grid(padding=(0, 2))
+    for kind, run in shown["runs"].items():
+        facts.add_row(f"last {kind}", _run_sentence(run))
+    dirty, quarantine = shown["dirty"], shown["quarantine"]
+    waiting = f"{dirty['count']} changes, the oldest for {dirty['oldest_seconds']:.0f} s, {dirty['failing']} failing"
+    facts.add_row("waits to be applied", waiting if dirty["count"] else "nothing")
+    facts.add_row("quarantine", f"{quarantine['open']} open, {quarantine['accepted']} accepted{_codes(quarantine)}")
+    facts.add_row("legacy rows accounted for", str(shown["lineage_rows"]))
+    facts.add_row("open differences", str(shown["differences_open"]))
+    past = Table("when", "who", "what", "why", title="History", title_justify="left")
+    for entry in shown["history"]:
+        step = f" {entry['from']} → {entry['to']}" if entry["to"] else ""
+        past.add_row(entry["at"][:19], escape(entry["actor"]), escape(entry["verb"]) + step, escape(entry["reason"]))
+    gates = (gate_table(shown["gates"]),) if shown["gates"] else ()
+    return (*stage_sentences(shown), facts, *gates, *((past,) if shown["history"] else ()))
+
+
+def _run_sentence(run: Mapping[str, Any] | None) -> str:
+    if run is None:
+        return "none yet"
+    share = f" of {run['rows_expected']} ({run['share']:.0%})" if run["share"] is not None else ""
+    holding = f"; holding back: {run['hold_reason']}" if run["hold_reason"] else ""
+    failing = f"; {run['error']}" if run["error"] else ""
+    return escape(f"{run['run']} {run['status']}, {run['rows']} rows{share} in {run['seconds']} s{holding}{failing}")
+
+
+def _codes(quarantine: Mapping[str, Any]) -> str:
+    codes = ", ".join(f"{code} {rows}" for code, rows in quarantine["open_by_code"].items())
+    return f" ({codes})" if codes else ""

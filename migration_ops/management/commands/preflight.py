@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from migration_ops import preflight
+from migration_ops.exceptions import ExitCode
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.presentation import coloured
+
+
+class Command(OperatorCommand):
+    """Exit 0 when no check fails (warnings do not count), 1 when one does: mend it and look again."""
+
+    help = "Look whether a migration can start: database, role, tables, triggers, locks, room."
+    requires_system_checks = []
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        report = preflight.run(self.migration(options))
+        table = Table("check", "status", "what was found", "what to do")
+        for check in report.checks:
+            table.add_row(escape(check.id), coloured(check.status.value), escape(check.message), escape(check.hint))
+        for check in report.failed:
+            self.stderr.write(f"{check.id}: {check.message} {check.hint}".rstrip())
+        return Outcome(report.as_dict(), (table,), ExitCode.DONE if report.ok else ExitCode.FAILED)
