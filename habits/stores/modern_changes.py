@@ -1,0 +1,150 @@
+"""Make weeks that exist equal to boards, row by row: only what differs is inserted, updated or deleted.
+
+Habits are compared position by position. So a habit that moved is a new name and new marks in the places concerned, no
+row ever changes its position, and the unique key of week and position cannot be violated on the way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from habits.board import BLANK, DAYS, Board, Habit
+from habits.stores.modern_copy import legacy_id_kept, reflection_json
+from habits.stores.modern_rows import Stored
+
+DETAILS = """
+SELECT h.week_id, h.id, h.display_order, h.name, h.time_period, h.legacy_id,
+       (SELECT json_object_agg(r.record_date, r.status) FROM habit_records r WHERE r.habit_id = h.id)::text
+  FROM habits h WHERE h.week_id = ANY (%s::uuid[]) ORDER BY h.week_id
+"""
+
+DELETE_MARKS_OF_HABITS = "DELETE FROM habit_records WHERE habit_id = ANY (%s::uuid[])"
+DELETE_HABITS = "DELETE FROM habits WHERE id = ANY (%s::uuid[])"
+DELETE_MARKS = """
+DELETE FROM habit_records r USING unnest(%s::uuid[], %s::date[]) AS gone (habit_id, record_date)
+ WHERE r.habit_id = gone.habit_id AND r.record_date = gone.record_date
+"""
+UPDATE_WEEKS = """
+UPDATE weeks w
+   SET user_id = new.user_id, week_end_date = w.week_start_date + 6, theme = new.theme, reward = new.reward,
+       reflection = new.reflection, updated_at = statement_timestamp()
+  FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[])
+       AS new (id, user_id, theme, reward, reflection)
+ WHERE w.id = new.id
+"""
+UPDATE_HABITS = """
+UPDATE habits h
+   SET name = new.name, time_period = new.time_period, legacy_id = coalesce(new.legacy_id, h.legacy_id),
+       updated_at = statement_timestamp()
+  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[]) AS new (id, name, time_period, legacy_id)
+ WHERE h.id = new.id
+"""
+UPDATE_MARKS = """
+UPDATE habit_records r SET status = new.status, updated_at = statement_timestamp()
+  FROM unnest(%s::uuid[], %s::date[], %s::text[]) AS new (habit_id, record_date, status)
+ WHERE r.habit_id = new.habit_id AND r.record_date = new.record_date
+"""
+
+
+@dataclass(slots=True)
+class Changes:
+    """Rows to delete, update and insert, table by table, in the order of the fields."""
+
+    gone_habits: list[UUID] = field(default_factory=list)
+    gone_marks: list[tuple[UUID, str]] = field(default_factory=list)
+    weeks: list[tuple[UUID, Board]] = field(default_factory=list)
+    habits: list[tuple[UUID, Habit]] = field(default_factory=list)
+    marks: list[tuple[UUID, date, str]] = field(default_factory=list)
+    new_habits: list[tuple[bytes, int, Habit, date]] = field(default_factory=list)
+    new_marks: list[tuple[bytes, date, str]] = field(default_factory=list)
+
+
+def same(stored: Board, wanted: Board) -> bool:
+    """Whether nothing has to be written: equal content, and no legacy id that is known better now."""
+    return stored == wanted and all(
+        before.legacy_id == after.legacy_id or legacy_id_kept(after.legacy_id) in (None, before.legacy_id)
+        for before, after in zip(stored.habits, wanted.habits, strict=True)
+    )
+
+
+def changes(weeks: Sequence[tuple[Stored, Board]], details: Sequence[Sequence[Any]]) -> Changes:
+    """What turns each stored week into its board, given its rows of `DETAILS`."""
+    found = Changes()
+    habits_of = {week_id: list(rows) for week_id, rows in groupby(details, key=lambda row: row[0])}
+    for stored, board in weeks:
+        if stored.misfit or _texts(stored.board) != _texts(board):
+            found.weeks.append((stored.week_id, board))
+        _compare_habits(found, stored.week_id, habits_of.get(stored.week_id, []), board)
+    return found
+
+
+def statements(found: Changes) -> Iterator[tuple[str, list[list[Any]]]]:
+    """What to execute, in this order, before the new habits and marks are copied in: SQL and its arrays."""
+    if found.gone_habits:
+        yield DELETE_MARKS_OF_HABITS, [found.gone_habits]
+        yield DELETE_HABITS, [found.gone_habits]
+    if found.gone_marks:
+        yield DELETE_MARKS, _columns(found.gone_marks)
+    if found.weeks:
+        yield (
+            UPDATE_WEEKS,
+            _columns(
+                [
+                    (week_id, board.key.owner, board.theme, board.reward, reflection_json(board.reflection))
+                    for week_id, board in found.weeks
+                ]
+            ),
+        )
+    if found.habits:
+        yield (
+            UPDATE_HABITS,
+            _columns(
+                [
+                    (habit_id, habit.name, habit.time_period, legacy_id_kept(habit.legacy_id))
+                    for habit_id, habit in found.habits
+                ]
+            ),
+        )
+    if found.marks:
+        yield UPDATE_MARKS, _columns(found.marks)
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _texts(board: Board) -> tuple[Any, ...]:
+    return board.theme, board.reward, board.reflection
+
+
+def _compare_habits(found: Changes, week_id: UUID, rows: Sequence[Sequence[Any]], board: Board) -> None:
+    monday = board.key.week_start
+    by_position = {row[2]: row for row in rows}
+    found.gone_habits += [row[1] for row in rows if row[2] not in range(len(board.habits))]
+    for position, habit in enumerate(board.habits):
+        if position not in by_position:
+            found.new_habits.append((week_id.bytes, position, habit, monday))
+            continue
+        _, habit_id, _, name, time_period, legacy_id, marks = by_position[position]
+        kept = legacy_id_kept(habit.legacy_id)
+        if (name, time_period or "") != (habit.name, habit.time_period) or kept not in (None, legacy_id):
+            found.habits.append((habit_id, habit))
+        _compare_marks(found, habit_id, json.loads(marks) if marks else {}, habit, monday)
+
+
+def _compare_marks(found: Changes, habit_id: UUID, stored: dict[str, str], habit: Habit, monday: date) -> None:
+    for day in range(DAYS):
+        on = monday + timedelta(days=day)
+        wanted = habit.times[day] or BLANK
+        status = stored.pop(on.isoformat(), None)
+        if status is None:
+            found.new_marks.append((habit_id.bytes, on, wanted))
+        elif status != wanted:
+            found.marks.append((habit_id, on, wanted))
+    found.gone_marks += [(habit_id, on_another_day) for on_another_day in stored]
