@@ -5,7 +5,7 @@ A run of several workers has range 0 for the process that speaks for the whole r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,26 +55,24 @@ def undone(run: Run) -> int:
     return run.ranges.filter(number__gt=WHOLE_RUN, done=False).count()
 
 
-def add_up(counters: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """The sum of the counters of several ranges, name by name."""
-    total: dict[str, int] = {}
-    for each in counters:
-        for name, value in each.items():
-            total[name] = total.get(name, 0) + value
-    return total
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is to do.
+
+    Attributes:
+        spans: its ranges, of the store of `side`.
+        options: whatever its kind has to remember, as JSON.
+        total: rows expected, roughly; None if unknown.
+    """
+
+    spans: Sequence[Span]
+    side: str
+    options: Mapping[str, Any]
+    total: int | None
 
 
-def open_new(
-    migration: AnyMigration,
-    kind: RunKind,
-    *,
-    spans: Sequence[Span],
-    side: str,
-    options: Mapping[str, Any],
-    total: int | None,
-    actor: str,
-) -> Opened:
-    """Begin a run with these ranges, and speak for it; in the caller's transaction.
+def open_new(migration: AnyMigration, kind: RunKind, plan: Plan, *, actor: str) -> Opened:
+    """Begin a run, and speak for it; in the caller's transaction.
 
     Raises:
         LeaseHeld: somebody else began one at the same moment.
@@ -85,19 +83,19 @@ def open_new(
                 migration=migration.name,
                 kind=kind,
                 status=RunStatus.RUNNING,
-                options=dict(options),
+                options=dict(plan.options),
                 actor=actor,
                 started_at=timezone.now(),
-                total=total,
+                total=plan.total,
             )
     except IntegrityError:
         raise LeaseHeld(f"Another process has just started a {kind} of {migration.name}.") from None
     RunRange.objects.bulk_create(
         [
-            RunRange(run=run, number=WHOLE_RUN, side=side),
+            RunRange(run=run, number=WHOLE_RUN, side=plan.side),
             *(
-                RunRange(run=run, number=number, side=side, after=span.after, until=span.until)
-                for number, span in enumerate(spans, start=1)
+                RunRange(run=run, number=number, side=plan.side, after=span.after, until=span.until)
+                for number, span in enumerate(plan.spans, start=1)
             ),
         ]
     )

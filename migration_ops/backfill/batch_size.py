@@ -55,9 +55,9 @@ class BatchSize:
         grown = max(self.size + 1, int(self.size * GROWTH))
         return replace(self, rate=rate, size=self._bounded(min(wanted, grown)))
 
-    def halved(self) -> BatchSize:
-        """A batch was in somebody's way or timed out."""
-        return replace(self, size=self._bounded(self.size // 2))
+    def halved(self, rows: int) -> BatchSize:
+        """A batch of up to so many rows was in somebody's way or timed out."""
+        return replace(self, size=self._bounded(min(self.size, rows) // 2))
 
     def smallest(self) -> BatchSize:
         """The database stays unwell: as little at a time as there is."""

@@ -60,6 +60,10 @@ LOCK_RETRIES = 12
 """Attempts at a batch that is blocked: half a minute or so, for a writer who holds a row for some seconds."""
 
 
+REFUSALS = 32
+"""Refusals in a row; a search by halves needs ten, and every batch that passes begins the count anew."""
+
+
 class Action(StrEnum):
     RETRY = "retry"
     SHRINK = "shrink"
@@ -117,7 +121,7 @@ def kind(error: Error) -> Kind:
 def decide(problem: Kind, *, attempt: int, rows: int, retries: int, backoff: Backoff, jitter: float) -> Decision:
     """What to do after the `attempt`-th failure in a row (from 1) of a batch of up to `rows` rows."""
     delay = backoff.delay(attempt, jitter)
-    if problem is Kind.ROW:
+    if problem is Kind.ROW and attempt <= REFUSALS:
         return Decision(Action.BISECT if rows > 1 else Action.SET_ASIDE)
     if problem is Kind.EXHAUSTED:
         return Decision(Action.PAUSE)

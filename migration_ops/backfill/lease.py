@@ -1,8 +1,8 @@
 """Who works on a range of a run: one process at a time, fenced by a token.
 
-A lease is taken by a conditional UPDATE and the row count is checked. Its token grows with every holder; whoever commits
-for a range does so `WHERE token = mine`, so a worker that slept through its lease commits nothing. The lease names the
-holder's server process: once that is gone the holder's transaction is gone too, and the range is free at once.
+A lease is taken by a conditional UPDATE and the row count is checked. Its token grows with every holder, and whoever
+commits for a range does so `WHERE token = mine`: a worker that slept through its lease commits nothing. The lease names
+the holder's server process: once that is gone the holder's transaction is gone too, and the range is free at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from django.utils import timezone
 from migration_ops.exceptions import LeaseHeld, LeaseLost
 from migration_ops.models import RunRange
 
-# A range `held` that nobody works on. backend_start is hidden (NULL) for sessions of other roles; such a holder counts as alive until its lease ends.
+# A range `held` that nobody works on. backend_start is hidden (NULL) for sessions of other roles; such a holder counts
+# as alive until its lease ends.
 FREE = """
     (held.lease_until IS NULL OR held.lease_until < clock_timestamp() OR NOT EXISTS (
         SELECT FROM pg_stat_activity AS session
@@ -106,7 +107,8 @@ def renew(lease: Lease) -> None:
         LeaseLost: somebody else has taken the range.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_RENEW, {"duration": lease.duration, "range": lease.range_id, "token": lease.token})
+        values: dict[str, Any] = {"duration": lease.duration, "range": lease.range_id, "token": lease.token}
+        cursor.execute(_RENEW, values)
         if cursor.rowcount != 1:
             raise LeaseLost
 
@@ -141,4 +143,4 @@ def _claim(wanted: str, values: Mapping[str, Any]) -> Lease | None:
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM.format(wanted=wanted), {**values, "owner": this_process()})
         found = cursor.fetchone()
-    return Lease(*found, duration=values["duration"]) if found else None
+    return Lease(found[0], found[1], values["duration"]) if found else None

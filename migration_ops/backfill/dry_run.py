@@ -1,0 +1,61 @@
+"""What a backfill would do, found out without writing anything: the same pages, mapped and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, transaction
+
+from migration_ops.backfill.counters import Counters
+from migration_ops.backfill.progress import Progress
+from migration_ops.backfill.stop import Stop
+from migration_ops.definition import AnyMigration, Page, RowStore, Saved, Span
+
+PAGE = 500
+"""Rows a page; nothing is locked, so nobody waits."""
+
+
+def rehearse(
+    migration: AnyMigration,
+    legacy: RowStore[Any, Any],
+    *,
+    limit: int | None,
+    stop: Stop,
+    show: Callable[[Progress], None] | None,
+    clock: Callable[[], float],
+) -> Counters:
+    """Read everything, or `limit` rows, each page in a read-only transaction, and count what would become of it."""
+    began = clock()
+    counters = Counters()
+    with transaction.atomic():
+        _read_only()
+        spans, expected = legacy.spans(1), legacy.estimate()
+    for span in spans:
+        cursor, going = span.after, True
+        while going and not stop.requested:
+            rows = PAGE if limit is None else min(PAGE, limit - counters.rows_read)
+            if rows < 1:
+                return counters
+            with transaction.atomic():
+                _read_only()
+                page = legacy.scan(Span(cursor, span.until), rows)
+                counters = counters.plus(page, _would_save(migration, page))
+            cursor, going = page.cursor, page.cursor is not None
+            if show is not None:
+                show(Progress.of(counters, expected=expected, seconds=clock() - began))
+    return counters
+
+
+def _read_only() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+
+
+def _would_save(migration: AnyMigration, page: Page[Any, Any]) -> Saved:
+    known = migration.modern().load([document.key for document in page.documents]).by_key()
+    same = sum(
+        document.key in known and not migration.differences(document, known[document.key])
+        for document in page.documents
+    )
+    return Saved(written=len(page.documents) - same, unchanged=same)

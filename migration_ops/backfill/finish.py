@@ -1,0 +1,60 @@
+"""What a backfill does after its last batch: rows that vanished, and the dirty list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from migration_ops.backfill.batch import Job
+from migration_ops.backfill.stop import Stop
+from migration_ops.backfill.worker import Beat
+from migration_ops.failpoints import failpoint, label
+from migration_ops.models import Lineage
+from migration_ops.sync import applier, capture, dirty
+
+VANISHED = label("backfill.vanished")
+DRAINED = label("backfill.drained")
+
+CHUNK = 2_000
+"""Rows of the lineage that are looked for at a time."""
+
+
+def mark_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
+    """Ask for every row that the lineage knows and the legacy store no longer has to be looked at; how many.
+
+    A row can only have gone unnoticed while capture was off, that is before this run began.
+    """
+    if job.fresh:
+        return 0
+    vanished, last = 0, ""
+    while not stop.requested:
+        beat()
+        known = Lineage.objects.filter(migration=job.migration.name, row__gt=last).order_by("row")
+        rows = list(known.values_list("row", flat=True)[:CHUNK])
+        if not rows:
+            break
+        last = rows[-1]
+        with transaction.atomic():
+            gone = set(rows) - set(job.legacy().keys_of(rows))
+            dirty.mark_rows(job.migration, sorted(gone))
+        vanished += len(gone)
+    failpoint(VANISHED)
+    return vanished
+
+
+def drain(job: Job, *, stop: Stop, beat: Beat) -> dict[str, Any]:
+    """Work off the dirty list once: what changed while the rows were copied."""
+
+    def told() -> bool:
+        beat()
+        return stop.requested
+
+    applied = applier.drain(job.migration, stop=told)
+    failpoint(DRAINED)
+    return {"applied": applied.applied, "apply_failed": applied.failed, "dirty_remaining": applied.remaining}
+
+
+def confirm_capture(job: Job, lost_before: int) -> None:
+    """Every row was looked at since `lost_before` captures had been lost, so these no longer count."""
+    capture.confirm_whole(job.migration, lost_before)

@@ -1,0 +1,307 @@
+"""One worker: takes range after range and works batch after batch, whatever the database does meanwhile."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
+from typing import Protocol, TypeVar
+
+from django.db import DatabaseError, Error, connection
+
+from migration_ops import runs
+from migration_ops.backfill import batch, errors
+from migration_ops.backfill import lease as leases
+from migration_ops.backfill.batch import Job, Place
+from migration_ops.backfill.batch_size import BatchSize
+from migration_ops.backfill.bisection import Bisection
+from migration_ops.backfill.errors import Action, Backoff, Kind
+from migration_ops.backfill.health import Advice
+from migration_ops.backfill.lease import Lease
+from migration_ops.backfill.monitor import Monitor, watched_tables
+from migration_ops.backfill.stop import Stop
+from migration_ops.conf import settings
+from migration_ops.exceptions import MigrationOpsError, RunPaused
+from migration_ops.models import Run
+
+ResultT = TypeVar("ResultT")
+
+ELSEWHERE = 0.2
+"""Seconds between two looks whether a range of another worker has become free."""
+
+RECONNECT = 0.5
+"""Seconds between two attempts to connect."""
+
+
+class Ending(StrEnum):
+    """Why a worker stopped."""
+
+    DONE = "done"
+    LIMIT = "limit"
+    PAUSE = runs.PAUSE
+    CANCEL = runs.CANCEL
+    STOPPED = "stopped"
+
+
+class Beat(Protocol):
+    """Called between batches by whoever speaks for the whole run as well; `now` when it cannot wait."""
+
+    def __call__(self, *, now: bool = False) -> None: ...
+
+
+def batch_size(fixed: int | None) -> BatchSize:
+    """Where a range begins, unless the run knows better."""
+    if fixed is not None:
+        return BatchSize.fixed(fixed)
+    limits = settings()
+    return BatchSize.adaptive(
+        start=limits.batch_start,
+        minimum=limits.batch_minimum,
+        maximum=limits.batch_maximum,
+        target=limits.batch_target.total_seconds(),
+    )
+
+
+def work(job: Job, *, fixed: int | None, stop: Stop, beat: Beat) -> Ending:
+    """Work until no range is left, also not one whose worker died; or until told otherwise.
+
+    Raises:
+        LeaseLost, Refused, RunPaused, MigrationOpsError: as `RangeWorker.run`.
+    """
+    while not stop.requested:
+        found = patiently(stop, lambda: _next(job, beat))
+        if isinstance(found, Ending):
+            return found
+        if found is None:
+            stop.wait(ELSEWHERE)
+            continue
+        lease = found
+        worker = RangeWorker(job, lease, batch_size(fixed), stop, beat)
+        try:
+            ending = worker.run()
+        finally:
+            worker.leave()
+        if ending is not Ending.DONE:
+            return ending
+    return Ending.STOPPED
+
+
+def _next(job: Job, beat: Beat) -> Lease | Ending | None:
+    beat()
+    lease = leases.claim_next(job.run_id, settings().lease)
+    if lease is not None:
+        return lease
+    run = Run.objects.get(pk=job.run_id)
+    if not runs.undone(run):
+        return Ending.DONE
+    return Ending(run.requested) if run.requested else None
+
+
+def patiently(stop: Stop, call: Callable[[], ResultT]) -> ResultT | Ending:
+    """What `call` returns, called again while the database is gone; `STOPPED` when told to stop meanwhile.
+
+    Raises:
+        MigrationOpsError: the database did not come back in time.
+    """
+    deadline = time.monotonic() + settings().reconnect_patience.total_seconds()
+    while not stop.requested:
+        try:
+            return call()
+        except Error as error:
+            if errors.kind(error) is not Kind.DISCONNECTED:
+                raise
+            connection.close()
+            if time.monotonic() > deadline:
+                raise MigrationOpsError(
+                    f"The database is gone: {errors.sentence(error)}. What was committed stays;"
+                    " run `manage.py backfill` again when it is back."
+                ) from error
+            stop.wait(RECONNECT)
+    return Ending.STOPPED
+
+
+@dataclass(slots=True)
+class RangeWorker:
+    """Works on one range until it is done.
+
+    Attributes:
+        failures: attempts in a row that came to nothing.
+        rows: size of the latest attempt.
+        place: how far the range is; None when the database has to be asked.
+        todo: what the latest failure asks for before the next batch.
+        refusal: why the next row's document is set aside.
+    """
+
+    job: Job
+    lease: Lease
+    size: BatchSize
+    stop: Stop
+    beat: Beat
+    jitter: Callable[[], float] = random.random
+    bisection: Bisection = field(default_factory=Bisection)
+    failures: int = 0
+    rows: int = 0
+    place: Place | None = None
+    todo: Callable[[], Ending | None] | None = None
+    refusal: DatabaseError | None = None
+    monitor: Monitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        tables = watched_tables(self.job.migration)
+        self.monitor = Monitor(self.job.run_id, tables, settings().hold_poll.total_seconds())
+
+    def run(self) -> Ending:
+        """Batch after batch.
+
+        Raises:
+            LeaseLost: another process has taken the range.
+            Refused: the stage no longer allows a backfill.
+            RunPaused: the database has no room, or a row or key stays locked; a person must look.
+            MigrationOpsError: it cannot go on; the message says why.
+        """
+        while not self.stop.requested:
+            try:
+                ending = self._step()
+            except Error as error:
+                self._recover(error)
+            else:
+                if ending is not None:
+                    return ending
+        return Ending.STOPPED
+
+    def leave(self) -> None:
+        """Give the range back, if the database can be reached; otherwise its lease ends with the connection."""
+        try:
+            leases.release(self.lease)
+        except Error:
+            connection.close()
+
+    def _step(self) -> Ending | None:
+        if self.todo is not None:
+            todo, self.todo = self.todo, None
+            return todo()
+        if self.place is None:
+            self.place = Place.read(self.lease)
+            self._take_up(self.place)
+        if self.place.done:
+            return Ending.DONE
+        self.beat()
+        verdict = self.monitor.look()
+        if verdict.advice is Advice.HOLD:
+            return self._hold()
+        if verdict.advice is Advice.EASE:
+            self.size = self.size.halved(self.size.size)
+        if verdict.advice is Advice.CRAWL:
+            self.size = self.size.smallest()
+        limit = self.job.limit
+        left = self.size.size if limit is None else limit - self.place.counters.rows_read
+        if left < 1:
+            return Ending.LIMIT
+        self.rows = self.bisection.limit(min(self.size.size, left))
+        return self._batch(self.place)
+
+    def _take_up(self, place: Place) -> None:
+        """Go on with the size the range had, after a crash or in another process."""
+        if place.batch_size is not None and self.size.target is not None and self.size.rate is None:
+            within = min(max(place.batch_size, self.size.minimum), self.size.maximum)
+            self.size = replace(self.size, size=within)
+
+    def _batch(self, place: Place) -> Ending | None:
+        began = time.monotonic()
+        speed = round(self.size.rate or 0.0, 1)
+        step = batch.run(self.job, self.lease, place, self.rows, size=self.size.size, speed=speed)
+        if step.requested:
+            return Ending(step.requested)
+        self.place = step.place
+        self.bisection = self.bisection.passed(step.rows, size=self.size.size)
+        self.size = self.size.after(rows=step.rows, seconds=time.monotonic() - began)
+        if self.failures:
+            self.failures = 0
+            self.monitor.say("")
+        return None
+
+    def _hold(self) -> Ending | None:
+        leases.renew(self.lease)
+        requested = Run.objects.values_list("requested", flat=True).get(pk=self.job.run_id)
+        if requested:
+            return Ending(requested)
+        self.stop.wait(self.monitor.interval)
+        return None
+
+    def _recover(self, error: Error) -> None:
+        """Do what the error asks for; afterwards look anew at what was committed."""
+        self.place = None
+        self.failures += 1
+        limits = settings()
+        backoff = Backoff(
+            first=limits.retry_first_delay.total_seconds(), longest=limits.retry_longest_delay.total_seconds()
+        )
+        problem = errors.kind(error)
+        decision = errors.decide(
+            problem,
+            attempt=self.failures,
+            rows=self.rows,
+            retries=limits.retries,
+            backoff=backoff,
+            jitter=self.jitter(),
+        )
+        said = errors.sentence(error)
+        refusal, self.refusal = self.refusal, None
+        match decision.action:
+            case Action.PAUSE:
+                raise RunPaused(_pause(problem, said)) from error
+            case Action.BISECT:
+                self.bisection = self.bisection.refused(self.rows)
+            case Action.SET_ASIDE if refusal is None and isinstance(error, DatabaseError):
+                self.refusal = error
+                self.todo = self._set_aside
+            case Action.RECONNECT:
+                self.todo = self._reconnect
+            case Action.RETRY | Action.SHRINK:
+                if decision.action is Action.SHRINK:
+                    self.size = self.size.halved(self.rows)
+                self.todo = partial(self._wait, decision.delay, f"Trying again: {said}.")
+            case _:
+                raise MigrationOpsError(_failure(problem, said)) from error
+
+    def _wait(self, seconds: float, reason: str) -> None:
+        leases.renew(self.lease)
+        self.monitor.say(reason)
+        self.stop.wait(seconds)
+
+    def _set_aside(self) -> Ending | None:
+        if self.refusal is None:
+            return None
+        step = batch.set_aside(self.job, self.lease, Place.read(self.lease), self.refusal)
+        self.refusal = None
+        if step is None:
+            return None
+        if step.requested:
+            return Ending(step.requested)
+        self.bisection = self.bisection.set_aside()
+        self.failures = 0
+        return None
+
+    def _reconnect(self) -> Ending | None:
+        """The lease then names the new server process, so that nobody takes the range for free."""
+        connection.close()
+        found = patiently(self.stop, self._renew)
+        return found if isinstance(found, Ending) else None
+
+    def _renew(self) -> None:
+        leases.renew(self.lease)
+        self.beat(now=True)
+
+
+def _pause(problem: Kind, said: str) -> str:
+    cause = "the server is out of resources" if problem is Kind.EXHAUSTED else "others hold what it needs"
+    return f"Paused, because {cause}: {said}. When that is mended, `manage.py backfill resume` goes on."
+
+
+def _failure(problem: Kind, said: str) -> str:
+    if problem is Kind.DEFECT:
+        return f"The database is not as the backfill needs it: {said}. No row is to blame; mend it and run it again."
+    return f"The backfill cannot go on: {said}. What was committed stays; run it again."

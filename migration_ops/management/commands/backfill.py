@@ -1,0 +1,165 @@
+"""`manage.py backfill`: copy the legacy store into the modern one, batch by batch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import Error
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from migration_ops import runs
+from migration_ops.backfill import report, service
+from migration_ops.backfill.counters import Counters
+from migration_ops.backfill.progress import Progress
+from migration_ops.backfill.report import Report
+from migration_ops.backfill.service import Request, Show
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, MigrationOpsError, UnusableInput
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.models import RunKind, RunStatus
+
+VERBS = ("start", "pause", "resume", "cancel", "status")
+
+SENTENCES = {
+    RunStatus.RUNNING: "The run is at work.",
+    RunStatus.PAUSED: "The run is paused; `manage.py backfill resume` goes on where it stopped.",
+    RunStatus.SUCCEEDED: "The run is complete.",
+    RunStatus.FAILED: "The run failed; run it again when the cause is mended, it goes on where it stopped.",
+    RunStatus.CANCELLED: "The run was given up; what it has written stays.",
+    "dry_run": "Nothing was written: this is what a backfill would do now.",
+}
+
+
+class Command(OperatorCommand):
+    help = (
+        "Copy every legacy row into the modern store, batch by batch, while the app goes on. Killed at any moment it"
+        " can be run again: `start` (the default) goes on with an unfinished run, paused or not, and otherwise reads"
+        " everything anew and writes only what differs. Exit code 3: done, but rows wait in quarantine."
+    )
+    writes_history = True
+    has_dry_run = True
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("verb", nargs="?", choices=VERBS, default="start", help="default: start")
+        parser.add_argument("--batch-size", type=int, metavar="N", help="rows a batch (default: adaptive)")
+        parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the run")
+        parser.add_argument("--limit", type=int, metavar="N", help="stop after N rows; counts as a trial")
+        parser.add_argument("--source", metavar="FILE", help="read this JSON file instead of the legacy store")
+        parser.add_argument("--restart", action="store_true", help="give an unfinished run up and begin anew")
+        parser.add_argument("--queue", action="store_true", help="run in the background (not installed yet)")
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        if options["queue"]:
+            raise UnusableInput("Queued runs are not installed yet; leave --queue out to run in the foreground.")
+        verb = options["verb"]
+        if options["dry_run"] and verb != "start":
+            raise UnusableInput(f"--dry-run is for `backfill start`, not for {verb}.")
+        if verb == "status":
+            return _present(migration, _status(migration), ExitCode.DONE)
+        if verb in ("pause", "cancel"):
+            ask = service.pause if verb == "pause" else service.cancel
+            found = ask(migration, actor=options["actor"], reason=options["reason"])
+            return _present(migration, found, ExitCode.DONE)
+        request = _request(options)
+        with _bar(self.stderr.isatty()) as show:
+            if options["dry_run"]:
+                return _present(migration, service.rehearse(migration, request, show=show), ExitCode.DONE)
+            try:
+                found = service.start(migration, request, show=show)
+            except (KeyboardInterrupt, MigrationOpsError):
+                with suppress(Error):  # the failure itself says more than that its details cannot be read
+                    partial.data.update(_known(migration))
+                raise
+        return _present(migration, found, _exit_code(found))
+
+
+def _request(options: Mapping[str, Any]) -> Request:
+    return Request(
+        actor=options["actor"],
+        reason=options["reason"],
+        batch_size=options["batch_size"],
+        workers=options["workers"],
+        limit=options["limit"],
+        source=options["source"],
+        restart=options["restart"],
+        resume_only=options["verb"] == "resume",
+    )
+
+
+def _status(migration: AnyMigration) -> Report:
+    run = runs.latest(migration, RunKind.BACKFILL)
+    if run is None:
+        return Report(data={"run": None, "status": "none"}, status="none", open_quarantine=0)
+    return report.status(migration, run)
+
+
+def _known(migration: AnyMigration) -> dict[str, Any]:
+    run = runs.latest(migration, RunKind.BACKFILL)
+    return {} if run is None else report.describe(migration, run).data
+
+
+def _exit_code(found: Report) -> ExitCode:
+    if found.status == RunStatus.SUCCEEDED and found.open_quarantine:
+        return ExitCode.QUARANTINED
+    return ExitCode.DONE
+
+
+def _present(migration: AnyMigration, found: Report, exit_code: ExitCode) -> Outcome:
+    if found.data["run"] is None and found.status == "none":
+        return Outcome(found.data, ("No backfill has been started.",), exit_code)
+    run = found.data["run"]
+    table = Table(title=f"Backfill of {migration.name}" + ("" if run is None else f", run {run}"), show_header=False)
+    shown = ("status", "rows_read", *report.counted(migration, Counters()), "seconds", "rows_per_second")
+    more = ("applied", "dirty_remaining", "fraction", "eta_seconds", "hold_reason", "requested", "error")
+    for name in dict.fromkeys((*shown, *more)):
+        if found.data.get(name) not in (None, ""):
+            table.add_row(name.replace("_", " "), _text(found.data[name]))
+    sentences = [SENTENCES.get(found.status, "")]
+    if found.status == RunStatus.RUNNING and "lease" in found.data and found.data["lease"] is None:
+        sentences = ["Its process is gone; `manage.py backfill` goes on where it stopped."]
+    if found.open_quarantine:
+        sentences.append(f"{found.open_quarantine} rows wait in quarantine; see `manage.py quarantine list`.")
+    return Outcome(found.data, (table, " ".join(sentences)), exit_code)
+
+
+def _text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def _bar(on_terminal: bool) -> Iterator[Show | None]:
+    """A progress bar on stderr, refreshed by the work itself: no thread, so that workers can be forked."""
+    if not on_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]:,.0f} rows/s"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[reason]}"),
+    )
+    with ProgressBar(*columns, console=Console(file=sys.stderr), auto_refresh=False) as bar:
+        task = bar.add_task("Backfill", total=None, speed=0.0, reason="")
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.counters.rows_read,
+                total=progress.total,
+                speed=progress.speed,
+                reason=progress.hold_reason,
+                refresh=True,
+            )
+
+        yield show
