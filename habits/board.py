@@ -27,6 +27,8 @@ MAX_CHILD_NAME = 100
 
 _MARKS: dict[str, Mark] = {"green": "green", "yellow": "yellow", "red": "red", "none": BLANK}
 
+_KEY_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 _CLOCK = r"[0-9]{1,2}(?::[0-5][0-9])?"
 _HOUR = r"[0-9]{1,2}(?::[0-5][0-9]|\s*시(?:\s*반|\s*[0-9]{1,2}\s*분)?)"
 _BAND = re.compile(

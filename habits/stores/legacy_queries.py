@@ -1,0 +1,231 @@
+"""What is read from the legacy table, statement by statement; `legacy_table` makes documents of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from habits.board import BoardKey, normal_child_name
+from habits.stores.exact_json import UnreadableJson, decode_jsonb
+from habits.stores.legacy_rows import ParsedRow, Record, key_of, rejected
+from habits.stores.legacy_verdict import MAX_RECORD_BYTES, parse, too_large
+from migration_ops.definition import Rejection, Span
+
+Outcome = ParsedRow | Rejection[BoardKey]
+
+# `date::text` follows the server's DateStyle; `to_char` does not, but cannot say infinity.
+_DAY = """
+    CASE WHEN isfinite(h.week_start_date) THEN to_char(h.week_start_date, 'YYYY-MM-DD')
+         ELSE h.week_start_date::text END
+"""
+
+_HEAD = f"""
+    h.id, h.user_id::text, h.child_name, {_DAY},
+    CASE WHEN h.week_start_date IS NULL THEN left(h.week_period, 400) END
+"""
+_HEAD_COLUMNS = ("id", "user_id", "child_name", "week_start_date", "week_period")
+
+_TEXTS = ("h.child_name", "h.week_period", "h.theme", "h.reward", "h.habits", "h.reflection")
+_STORED = " + ".join(f"coalesce(pg_column_size({column}), 0)" for column in _TEXTS)
+_OCTETS = " + ".join(f"coalesce(octet_length({column}::text), 0)" for column in _TEXTS)
+_DIGEST = " || ".join(f"coalesce(md5({column}::text), '-')" for column in _TEXTS)
+
+# A row is measured only where its stored size makes it possible that it is too large (compression saves at most a
+# factor of some 250). Of one that is too large only the columns that make the key come over.
+_CONTENT = f"""
+SELECT h.id, h.user_id::text, {_DAY},
+       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} OR octet_length(h.child_name) <= 2000 THEN h.child_name END,
+       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.week_period ELSE left(h.week_period, 400) END,
+       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.theme END,
+       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.reward END,
+       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.habits::text END,
+       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.reflection::text ELSE {_DIGEST} END,
+       measured.bytes
+  FROM habit_tracker h
+ CROSS JOIN LATERAL (SELECT CASE WHEN {_STORED} > 4000 THEN {_OCTETS} ELSE 0 END AS bytes OFFSET 0) measured
+"""
+
+# `OFFSET 0` keeps each probe a probe of the index; a join over the whole table would read all of it for every page.
+_SPELLINGS = """
+SELECT o.owner::text, s.child_name
+  FROM unnest(%s::uuid[]) AS o (owner)
+ CROSS JOIN LATERAL (
+    WITH RECURSIVE spelling (child_name) AS (
+        (SELECT h.child_name FROM habit_tracker h WHERE h.user_id = o.owner ORDER BY h.child_name LIMIT 1)
+        UNION ALL
+        SELECT (SELECT h.child_name FROM habit_tracker h
+                 WHERE h.user_id = o.owner AND h.child_name > spelling.child_name ORDER BY h.child_name LIMIT 1)
+          FROM spelling WHERE spelling.child_name IS NOT NULL)
+    SELECT child_name FROM spelling WHERE child_name IS NOT NULL OFFSET 0
+ ) AS s
+"""
+
+_DATED = f"""
+SELECT found.* FROM unnest(%s::uuid[], %s::text[], %s::date[]) AS k (owner, child, monday)
+ CROSS JOIN LATERAL (
+    SELECT {_HEAD} FROM habit_tracker h
+     WHERE h.user_id = k.owner AND h.child_name = k.child
+       AND h.week_start_date >= k.monday AND h.week_start_date < k.monday + 7 OFFSET 0
+ ) AS found
+"""
+
+_UNDATED = f"""
+SELECT found.* FROM unnest(%s::uuid[], %s::text[]) AS k (owner, child)
+ CROSS JOIN LATERAL (
+    SELECT {_HEAD} FROM habit_tracker h
+     WHERE h.user_id = k.owner AND h.child_name = k.child AND h.week_start_date IS NULL OFFSET 0
+ ) AS found
+"""
+
+_LOCKS = {"": "", "share": " FOR SHARE OF h", "update": " FOR UPDATE OF h"}
+_MANY = 5_000
+
+
+def row_numbers(rows: Collection[str]) -> list[int]:
+    """Row ids as numbers, in order; what is no id of this table names no row."""
+    return sorted({int(row) for row in rows if row.isascii() and row.isdecimal() and len(row) < 19})
+
+
+def heads_of_page(span: Span, limit: int) -> list[Record]:
+    """Id and what makes the key of the next rows of the span, in the order of their ids."""
+    where, arguments = _within(span)
+    return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE {where} ORDER BY h.id LIMIT %s", [*arguments, limit])
+
+
+def heads_of_rows(ids: Collection[int]) -> list[Record]:
+    """Id and what makes the key of these rows."""
+    return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE h.id = ANY(%s) ORDER BY h.id", [list(ids)])
+
+
+def heads_of_keys(keys: Collection[BoardKey]) -> dict[int, BoardKey]:
+    """The rows of these keys by id, however their child's name is spelled and whether or not they have a date."""
+    wanted = set(keys)
+    if not wanted:
+        return {}
+    spellings = _spellings({key.owner for key in wanted})
+    dated = [(str(key.owner), text, key.week_start) for key in wanted for text in spellings.get(key[:2], ())]
+    undated = {(owner, text) for owner, text, _ in dated}
+    heads = []
+    if dated:
+        heads = _heads(_DATED, [list(column) for column in zip(*dated, strict=True)])
+        heads += _heads(_UNDATED, [list(column) for column in zip(*undated, strict=True)])
+    found = {head["id"]: key_of(head) for head in heads}
+    return {number: key for number, key in found.items() if key in wanted}
+
+
+def contents_of_page(span: Span, limit: int) -> list[Outcome]:
+    """The next rows of the span, read and judged, in the order of their ids; nothing is locked."""
+    where, arguments = _within(span)
+    return _outcomes(f"{_CONTENT} WHERE {where} ORDER BY h.id LIMIT %s", [*arguments, limit])
+
+
+def contents_of_rows(ids: Collection[int], *, lock: str = "") -> list[Outcome]:
+    """These rows, read and judged; those that are gone are absent.
+
+    Args:
+        ids: of the rows.
+        lock: `share` or `update` keeps them as they are until the end of the transaction.
+    """
+    outcomes: list[Outcome] = []
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), _MANY):
+        sql = f"{_CONTENT} WHERE h.id = ANY(%s) ORDER BY h.id{_LOCKS[lock]}"
+        outcomes += _outcomes(sql, [ordered[start : start + _MANY]])
+    return outcomes
+
+
+def missing_exactly(keys: Collection[BoardKey]) -> set[BoardKey]:
+    """Those of the keys of which there is no row that spells the child's name as the key does and has a date."""
+    ordered = list(keys)
+    sql = """
+        SELECT k.place
+          FROM unnest(%s::uuid[], %s::text[], %s::date[]) WITH ORDINALITY AS k (owner, child, monday, place)
+         WHERE NOT EXISTS (SELECT FROM habit_tracker h
+                            WHERE h.user_id = k.owner AND h.child_name = k.child
+                              AND h.week_start_date >= k.monday AND h.week_start_date < k.monday + 7)
+    """
+    columns = [str(key.owner) for key in ordered], [key.child for key in ordered], [key.week_start for key in ordered]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, columns)
+        return {ordered[place - 1] for (place,) in cursor.fetchall()}
+
+
+def users_among(owners: Collection[str]) -> set[UUID]:
+    """Those of these owners that have an account."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM users WHERE id = ANY(%s::uuid[])", [list(owners)])
+        return {user for (user,) in cursor.fetchall()}
+
+
+def every_content(chunk: int = 1_000) -> Iterator[Outcome]:
+    """Every row of the table, read and judged, in the order of the ids and in constant memory."""
+    after: int | None = None
+    while outcomes := contents_of_page(Span(after), chunk):
+        yield from outcomes
+        after = int(outcomes[-1].row)
+
+
+def _within(span: Span) -> tuple[str, list[int]]:
+    conditions, arguments = ["true"], []
+    if span.after is not None:
+        conditions.append("h.id > %s")
+        arguments.append(int(span.after))
+    if span.until is not None:
+        conditions.append("h.id <= %s")
+        arguments.append(int(span.until))
+    return " AND ".join(conditions), arguments
+
+
+def _heads(sql: str, arguments: list[Any]) -> list[Record]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        return [dict(zip(_HEAD_COLUMNS, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _spellings(owners: Collection[UUID]) -> dict[tuple[UUID, str], list[str]]:
+    """How the rows of these owners spell each child's name."""
+    spellings: dict[tuple[UUID, str], list[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SPELLINGS, [[str(owner) for owner in owners]])
+        for owner, text in cursor.fetchall():
+            spellings.setdefault((UUID(owner), normal_child_name(text)), []).append(text)
+    return spellings
+
+
+def _outcomes(sql: str, arguments: list[Any]) -> list[Outcome]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        rows = cursor.fetchall()
+    owners = users_among({row[1] for row in rows if row[1] is not None})
+    return [_outcome(row, owners) for row in rows]
+
+
+def _outcome(row: tuple[Any, ...], owners: set[UUID]) -> Outcome:
+    number, owner, day, child, period, theme, reward, habits, reflection, size = row
+    fingerprint = blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    record = {
+        "id": number,
+        "child_name": child,
+        "week_period": period,
+        "theme": theme,
+        "habits": habits,
+        "reflection": reflection,
+        "reward": reward,
+        "week_start_date": day,
+        "user_id": owner,
+    }
+    if size > MAX_RECORD_BYTES:
+        record["reflection"] = None
+        return rejected(record, "record_too_large", too_large(size), fingerprint=fingerprint)
+    try:
+        if habits is not None:
+            record["habits"] = decode_jsonb(habits)
+        if reflection is not None:
+            record["reflection"] = decode_jsonb(reflection)
+    except UnreadableJson as error:
+        return rejected(record, error.code, str(error), fingerprint=fingerprint)
+    return parse(record, owners, fingerprint=fingerprint)

@@ -1,0 +1,203 @@
+"""The legacy store behind the table `habit_tracker`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from uuid import UUID
+
+from django.db import connection
+
+from habits.board import Board, BoardKey
+from habits.stores import legacy_queries as queries
+from habits.stores import legacy_writes as writes
+from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
+from habits.stores.legacy_changes import new_record, write_back
+from habits.stores.legacy_queries import Outcome
+from habits.stores.legacy_rows import key_of, owner_of
+from habits.stores.legacy_schema import TABLE
+from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
+from migration_ops.exceptions import DocumentHeld, UnusableInput
+from migration_ops.sync.bookkeeping import accepted_rows
+
+Accepted = Callable[[Collection[str]], Mapping[str, str]]
+
+
+class LegacyTableStore:
+    """Boards made of the rows of `habit_tracker`, in the order of their ids.
+
+    Args:
+        accepted: fingerprints of those of the given rows that a person decided to leave behind.
+        migration: under whose name removed rows are archived.
+    """
+
+    captured_tables = (CapturedTable(TABLE, "id::text"),)
+
+    def __init__(self, accepted: Accepted | None = None, migration: str = "boards") -> None:
+        self._accepted: Accepted = accepted or partial(accepted_rows, migration)
+        self._migration = migration
+
+    def spans(self, parts: int) -> list[Span]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT percentile_disc(%s::float8[]) WITHIN GROUP (ORDER BY id) FROM habit_tracker",
+                [[part / parts for part in range(1, parts + 1)]],
+            )
+            bounds = sorted(set(cursor.fetchone()[0] or ()))
+        return [Span(after, until) for after, until in zip([None, *bounds], bounds, strict=False)]
+
+    def scan(
+        self, span: Span, limit: int, *, claim: Callable[[Collection[BoardKey]], None] | None = None
+    ) -> Page[BoardKey, Board]:
+        if claim is None:
+            outcomes = {outcome.row: outcome for outcome in queries.contents_of_page(span, limit)}
+            rows = set(outcomes)
+            known: set[BoardKey] = set()
+        else:
+            heads = queries.heads_of_page(span, limit)
+            rows = {str(head["id"]) for head in heads}
+            known = {key for head in heads if (key := key_of(head)) is not None}
+            claim(known)
+            numbers = {head["id"] for head in heads} | set(queries.heads_of_keys(known))
+            outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock="share")}
+        cursor = max(map(int, rows)) if len(rows) == limit else None
+        present = rows & outcomes.keys()
+        while new := {key for row in present if (key := outcomes[row].key) is not None} - known:
+            # Without a claim this is the first look; with one, these rows changed their keys before they were locked.
+            if claim is not None:
+                claim(new)
+            known |= new
+            numbers = {number for number in queries.heads_of_keys(new) if str(number) not in outcomes}
+            lock = "" if claim is None else "share"
+            outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock=lock)}
+        return self._assemble(outcomes.values()).page(present, cursor)
+
+    def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
+        return self._load(keys, lock="share" if lock else "").batch()
+
+    def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
+        missing = queries.missing_exactly(keys)
+        return missing - set(queries.heads_of_keys(missing).values())
+
+    def save(self, documents: Collection[Board]) -> Saved:
+        """Make the rows say what these boards say.
+
+        Raises:
+            DocumentHeld: a row of one of them is in quarantine; nobody but a person may decide what becomes of it.
+        """
+        boards = {board.key: board for board in documents}
+        current = {assembled.board.key: assembled for assembled in self._writable(boards)}
+        updates, removed, inserts = [], [], []
+        for key, board in boards.items():
+            assembled = current.get(key)
+            if assembled is None:
+                inserts.append(new_record(board))
+            elif change := write_back(assembled, board):
+                updates.append((assembled.rows[0].id, change.changes))
+                removed += [(row.id, key) for row in change.removed]
+        writes.archive_and_delete(self._migration, removed)
+        writes.update_rows(updates)
+        writes.insert_rows(inserts)
+        written = len(updates) + len(inserts)
+        return Saved(written, len(boards) - written)
+
+    def delete(self, keys: Collection[BoardKey]) -> int:
+        """Remove the rows of these boards, after a copy of each went to the archive; how many boards there were.
+
+        Raises:
+            DocumentHeld: a row of one of them is in quarantine.
+        """
+        boards = self._writable(keys)
+        writes.archive_and_delete(self._migration, [(row.id, row.key) for board in boards for row in board.rows])
+        return len(boards)
+
+    def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
+        """Rows in a random order that depends on the seed alone; a board counts where its leading row comes up."""
+        batch: Batch[BoardKey, Board] = Batch()
+        taken = 0
+        while len(batch.documents) < size:
+            wanted = size - len(batch.documents)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT id FROM habit_tracker ORDER BY hashint8extended(id, %s), id OFFSET %s LIMIT %s",
+                    [seed, taken, wanted],
+                )
+                numbers = [number for (number,) in cursor.fetchall()]
+            if not numbers:
+                break
+            taken += len(numbers)
+            page = self._page_of(numbers)
+            batch.documents += page.documents
+            batch.links += page.links
+            batch.rejections += page.rejections
+            batch.merges += page.merges
+        return batch
+
+    def estimate(self) -> int | None:
+        """From the planner's statistics, scaled by how much the table grew since; counted where there are none."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT CASE WHEN reltuples > 0 AND relpages > 0 THEN"
+                " round(reltuples / relpages * (pg_relation_size(oid) / current_setting('block_size')::int)) END"
+                " FROM pg_class WHERE oid = to_regclass(%s)",
+                [TABLE],
+            )
+            found = cursor.fetchone()
+            if found is None:
+                return None
+            if found[0] is None:
+                cursor.execute("SELECT count(*) FROM habit_tracker")
+                found = cursor.fetchone()
+        return int(found[0])
+
+    def keys_of(self, rows: Collection[str]) -> dict[str, BoardKey | None]:
+        return {str(head["id"]): key_of(head) for head in queries.heads_of_rows(queries.row_numbers(rows))}
+
+    def keyless(self, rows: Collection[str]) -> list[Rejection[BoardKey]]:
+        outcomes = queries.contents_of_rows(queries.row_numbers(rows))
+        return self._assemble([outcome for outcome in outcomes if outcome.key is None]).rejections
+
+    def assign_unit(self, rows: Collection[str], unit: str) -> int:
+        owner = owner_of(unit)
+        if owner is None or not queries.users_among([str(owner)]):
+            raise UnusableInput(f"There is no user {unit}; create the account first.")
+        return writes.assign_owner(rows, owner)
+
+    def version(self) -> str | None:
+        return None
+
+    def fingerprints(self) -> Iterator[tuple[str, str]]:
+        for outcome in queries.every_content():
+            yield outcome.row, outcome.fingerprint
+
+    def owners(self) -> Iterator[UUID]:
+        """Every owner that a row names, each once."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT user_id FROM habit_tracker WHERE user_id IS NOT NULL ORDER BY user_id")
+            yield from (owner for (owner,) in cursor.fetchall())
+
+    def _page_of(self, numbers: Collection[int]) -> Page[BoardKey, Board]:
+        outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers)}
+        rows = set(outcomes)
+        keys = {outcome.key for outcome in outcomes.values() if outcome.key is not None}
+        others = {number for number in queries.heads_of_keys(keys) if str(number) not in outcomes}
+        outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(others)}
+        return self._assemble(outcomes.values()).page(rows, None)
+
+    def _writable(self, keys: Collection[BoardKey]) -> list[AssembledBoard]:
+        assembly = self._load(keys, lock="update")
+        for rejection in assembly.rejections:
+            if not rejection.accepted:
+                raise DocumentHeld(
+                    f"Row {rejection.row} is in quarantine ({rejection.code}), so its board was not written."
+                )
+        return assembly.boards
+
+    def _load(self, keys: Collection[BoardKey], *, lock: str) -> Assembly:
+        wanted = set(keys)
+        outcomes = queries.contents_of_rows(queries.heads_of_keys(wanted), lock=lock)
+        return self._assemble([outcome for outcome in outcomes if outcome.key in wanted])
+
+    def _assemble(self, outcomes: Collection[Outcome]) -> Assembly:
+        rejected = [outcome.row for outcome in outcomes if isinstance(outcome, Rejection)]
+        return assemble(outcomes, self._accepted(rejected) if rejected else {})
