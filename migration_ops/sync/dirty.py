@@ -117,6 +117,22 @@ def _claimed(sql: str, parameters: list[Any]) -> list[Notice]:
         return [Notice(notice, Side(side), row, key) for notice, side, row, key in cursor.fetchall()]
 
 
+def retry_now(migration: AnyMigration) -> None:
+    """Make notices that back off after an error due at once, but those somebody works on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE migration_ops_dirtykey SET not_before = NULL WHERE id IN ("
+            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND not_before IS NOT NULL"
+            " FOR UPDATE SKIP LOCKED)",
+            [migration.name],
+        )
+
+
+def failing(migration: AnyMigration) -> int:
+    """How many notices are on the list although they were tried."""
+    return DirtyKey.objects.filter(migration=migration.name, attempts__gt=0).count()
+
+
 def pending(migration: AnyMigration, side: Side, keys: Collection[str]) -> set[str]:
     """Those of these encoded keys of which the list says, taken or not, that they changed on this side."""
     with connection.cursor() as cursor:

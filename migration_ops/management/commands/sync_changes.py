@@ -1,0 +1,75 @@
+"""`sync_changes`: carry captured changes over to the other store, once or for as long as it runs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import transaction
+
+from migration_ops.exceptions import ExitCode
+from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
+from migration_ops.sync import applier, dirty
+from migration_ops.sync.listen import Follower
+
+
+class Command(OperatorCommand):
+    help = (
+        "Carry changes that went past the app over to the other store: what is waiting now, or with --follow for ever."
+    )
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("--follow", action="store_true", help="stay, and apply each change as it comes")
+        parser.add_argument("--max-seconds", type=float, metavar="S", help="with --follow: end after so long")
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        partial.data |= {"applied": 0, "failed": 0, "remaining": dirty.remaining(migration), "lag_p95_ms": None}
+        if not options["follow"]:
+            with transaction.atomic():
+                dirty.retry_now(migration)
+            return _outcome(applier.drain(migration))
+        stop = Event()
+        follower = Follower(migration, stop=stop, say=self.stderr.write)
+        with _stopping_on_signals(stop) as received:
+            done = follower.run(seconds=options["max_seconds"])
+        outcome = _outcome(done)
+        if received:
+            partial.data |= outcome.data
+            raise Terminated if signal.SIGTERM in received else KeyboardInterrupt
+        return outcome
+
+
+def _outcome(done: applier.Applied) -> Outcome:
+    p95 = applier.lag_p95(done.lags)
+    data = {
+        "applied": done.applied,
+        "failed": done.failed,
+        "remaining": done.remaining,
+        "lag_p95_ms": None if p95 is None else round(p95, 1),
+    }
+    lag = "" if p95 is None else f" 95 % of them within {p95:,.0f} ms."
+    text = f"{done.applied:,} changes applied, {done.failed:,} failed, {done.remaining:,} remaining.{lag}"
+    return Outcome(data, (text,), ExitCode.FAILED if done.failed else ExitCode.DONE)
+
+
+@contextmanager
+def _stopping_on_signals(stop: Event) -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM end the batch in hand first; the signals that came, in order."""
+    received: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        stop.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,256 @@
+"""The applier: works off the dirty list, so that the side that did not change says what the changed one says.
+
+One transaction a batch: take notices nobody else has taken, find out which keys they speak of, lock the keys, load each
+document from the changed side and write it to the other, take exactly these notices off the list. Killed anywhere, the
+transaction is undone and the notices are still there. A change that comes in meanwhile brings its own notice.
+
+Nothing here waits for a user for long: `lock_timeout` ends the wait before PostgreSQL looks for deadlocks, so that in a
+knot it is always the applier that lets go.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import Error, connection, transaction
+
+from migration_ops import stages, state
+from migration_ops.backfill.errors import Backoff, Kind, kind, sentence, sqlstate
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration, Side
+from migration_ops.exceptions import Refused
+from migration_ops.failpoints import failpoint, label
+from migration_ops.locks import enter_fence, lock_keys, lock_rows
+from migration_ops.stages import Stage
+from migration_ops.sync import bookkeeping, carry, dirty, origin, polling
+from migration_ops.sync.dirty import Notice
+
+_CLAIMED = label("applier.claimed")
+_LOCKED = label("applier.locked")
+_DONE = label("applier.done")
+_COMMITTED = label("applier.committed")
+_DEFERRED = label("applier.deferred")
+
+SYNCED = frozenset({Stage.DUAL_WRITE, Stage.SHADOW, Stage.RAMP, Stage.LIVE})
+"""Stages in which the two stores are kept in step."""
+
+KEY_PATIENCE = timedelta(seconds=2)
+"""How long a batch waits for keys that a backfill or another applier works on; it holds nothing a user needs yet."""
+
+ROW_PATIENCE = timedelta(milliseconds=200)
+"""How long it waits for rows a user holds: less than PostgreSQL's `deadlock_timeout` and than a user may notice."""
+
+_REPEATED = frozenset({Kind.CONFLICT, Kind.DISCONNECTED})
+"""Errors after which the same batch is tried again; a batch that waited too long for a lock is taken apart instead, so
+that only the key that is locked stays behind."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of the notices that were taken.
+
+    Attributes:
+        applied: notices whose keys are in step now.
+        failed: notices that stay on the list, with the reason, until their next attempt.
+        remaining: notices on the list afterwards, the failed ones included.
+        lags: milliseconds from change to commit on the other side, one per applied notice.
+    """
+
+    applied: int = 0
+    failed: int = 0
+    remaining: int = 0
+    lags: list[float] = field(default_factory=list)
+
+    def add(self, other: Applied) -> None:
+        self.applied += other.applied
+        self.failed += other.failed
+        self.lags += other.lags
+
+
+def apply_changes(migration: AnyMigration, *, limit: int | None = None) -> Applied:
+    """Work off one batch of at most `limit` notices (default: `sync_batch`).
+
+    Raises:
+        Refused: at this stage the stores are not kept in step.
+        DatabaseError: the database is not there, or the list itself cannot be read.
+    """
+    polling.poll(migration)
+    applied = _step(migration, limit or settings().sync_batch, due=dirty.now())
+    applied.remaining = dirty.remaining(migration)
+    return applied
+
+
+def drain(migration: AnyMigration, *, limit: int | None = None, stop: Callable[[], bool] = lambda: False) -> Applied:
+    """Work off the list, batch after batch, until nothing is left that is due; each notice is tried once at most.
+
+    Args:
+        limit: notices a batch (default: `sync_batch`).
+        stop: asked between batches.
+
+    Raises:
+        Refused, DatabaseError: as for `apply_changes`.
+    """
+    total = Applied()
+    due = dirty.now()
+    _refuse_unless_synced(migration, state.stage(migration))
+    polling.poll(migration)
+    while not stop():
+        step = _step(migration, limit or settings().sync_batch, due=due)
+        total.add(step)
+        if not step.applied and not step.failed:
+            break
+    total.remaining = dirty.remaining(migration)
+    return total
+
+
+def lag_p95(lags: Collection[float]) -> float | None:
+    """The lag in milliseconds that 95 % stay within (nearest rank); None where nothing was applied."""
+    if not lags:
+        return None
+    return sorted(lags)[-(-len(lags) * 95 // 100) - 1]
+
+
+def _step(migration: AnyMigration, limit: int, *, due: datetime) -> Applied:
+    retries = settings().retries
+    claimed: list[Notice] = []
+
+    def claim() -> list[Notice]:
+        claimed[:] = dirty.claim(migration, limit, due=due)
+        return claimed
+
+    for attempt in range(1, retries + 2):
+        try:
+            return _batch(migration, claim)
+        except Error as error:
+            _reconnect_if_lost()
+            if kind(error) in _REPEATED and attempt <= retries:
+                time.sleep(_delay(attempt))
+            elif claimed:
+                break
+            else:
+                raise
+    return _one_by_one(migration, claimed)
+
+
+def _one_by_one(migration: AnyMigration, notices: Iterable[Notice]) -> Applied:
+    """Each row or key in a transaction of its own, so that one that fails holds up nobody and no lock is kept long."""
+    groups: dict[tuple[Side, str | None, str | None], list[Notice]] = defaultdict(list)
+    for notice in notices:
+        groups[notice.side, notice.row, notice.key].append(notice)
+    total = Applied()
+    for group in groups.values():
+        total.add(_alone(migration, group))
+    return total
+
+
+def _alone(migration: AnyMigration, group: list[Notice]) -> Applied:
+    ids = [notice.id for notice in group]
+    try:
+        return _batch(migration, lambda: dirty.claim_these(migration, ids))
+    except Error as error:
+        _reconnect_if_lost()
+        if kind(error) is Kind.DISCONNECTED:
+            raise
+        with transaction.atomic(durable=True):
+            mine = dirty.claim_these(migration, ids)
+            dirty.defer(mine, sqlstate=sqlstate(error), error=sentence(error))
+            failpoint(_DEFERRED)
+        return Applied(failed=len(mine))
+
+
+def _batch(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Applied:
+    with transaction.atomic(durable=True):
+        origin.announce()
+        _wait_at_most(KEY_PATIENCE)
+        enter_fence(migration)
+        stage = state.stage(migration)
+        _refuse_unless_synced(migration, stage)
+        notices = claim()
+        if not notices:
+            return Applied()
+        failpoint(_CLAIMED)
+        changed, keyless, gone = _resolve(migration, notices)
+        lock_keys(migration, changed)
+        failpoint(_LOCKED)
+        _wait_at_most(ROW_PATIENCE)
+        _carry(migration, changed, stage)
+        bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless) if keyless else [])
+        bookkeeping.forget(migration, gone)
+        done = dirty.done(notices)
+        failpoint(_DONE)
+    failpoint(_COMMITTED)
+    return Applied(applied=len(notices), lags=done.lags())
+
+
+def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict[Any, set[Side]], set[str], set[str]]:
+    """The sides on which each key changed; rows without a readable key; rows that are gone.
+
+    A row stands for the key the lineage has for it and for the one it has now: when it moved, both are to be mended.
+    """
+    changed: dict[Any, set[Side]] = defaultdict(set)
+    rows = {notice.row for notice in notices if notice.row is not None}
+    for notice in notices:
+        if notice.key is not None:
+            changed[migration.decode_key(notice.key)].add(notice.side)
+    if not rows:
+        return changed, set(), set()
+    lock_rows(migration, rows)
+    present = migration.legacy().keys_of(rows)
+    known = bookkeeping.old_keys(migration, rows)
+    keys = {key for key in present.values() if key is not None}
+    keys |= {migration.decode_key(key) for key in known.values() if key is not None}
+    for key in keys:
+        changed[key].add(Side.LEGACY)
+    return changed, {row for row, key in present.items() if key is None}, rows - present.keys()
+
+
+def _carry(migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage) -> None:
+    encoded = {migration.encode_key(key): key for key in changed}
+    for side in Side:
+        for key in dirty.pending(migration, side, encoded):
+            changed[encoded[key]].add(side)
+    both = {key for key, sides in changed.items() if len(sides) == 2}
+    winner = authority(stage)
+    sources = {key: winner if key in both else next(iter(sides)) for key, sides in changed.items()}
+    at = dirty.now()
+    for side, carry_over in ((Side.LEGACY, carry.from_legacy), (Side.MODERN, carry.from_modern)):
+        keys = {key for key, source in sources.items() if source is side}
+        carry_over(migration, keys, conflicts=both & keys, at=at)
+
+
+def authority(stage: Stage) -> Side:
+    """Whose word counts where both sides changed. At `ramp`, where it depends on the unit, legacy for all as yet."""
+    return stages.authority(stage) or Side.LEGACY
+
+
+def _refuse_unless_synced(migration: AnyMigration, stage: Stage) -> None:
+    if stage is Stage.OFF:
+        raise Refused(
+            f"{migration.name} is at stage off: nothing is captured, so there is nothing to sync."
+            " Run `manage.py stage advance` first."
+        )
+    if stage not in SYNCED:
+        raise Refused(f"{migration.name} is at stage {stage}: the two stores are no longer kept in step.")
+
+
+def _wait_at_most(patience: timedelta) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{round(patience.total_seconds() * 1000)}ms"])
+
+
+def _delay(attempt: int) -> float:
+    limits = settings()
+    first, longest = limits.retry_first_delay.total_seconds(), limits.retry_longest_delay.total_seconds()
+    return Backoff(first=first, longest=longest).delay(attempt, random.random())  # noqa: S311 - no secret
+
+
+def _reconnect_if_lost() -> None:
+    """Drop a connection that is no longer usable; Django makes a new one when it is needed."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,119 @@
+"""Carries documents of given keys from the side where they changed to the other, inside the caller's transaction.
+
+The caller holds the keys' locks. A document is written where it exists, deleted where its own side has nothing left of
+it, and left alone where that side still has something that cannot be represented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError
+
+from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.failpoints import failpoint, label
+from migration_ops.models import BeforeImage, Lineage
+from migration_ops.sync import bookkeeping
+
+_LOADED = label("applier.loaded")
+_SAVED = label("applier.saved")
+_RECORDED = label("applier.recorded")
+
+CONFLICT = "conflict"
+"""Why a before-image was kept: both sides had changed."""
+
+_ACTOR = "applier"
+
+
+class HeldBackError(DatabaseError):
+    """The document changed in the modern store, but rows of it in the legacy store wait for a person."""
+
+
+def from_legacy(migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime) -> None:
+    """Make modern what legacy says of these keys, and lineage, quarantine and merges too.
+
+    Args:
+        conflicts: those of the keys that had changed in modern as well; what it said is kept as a before-image.
+        at: the moment to write beside it.
+    """
+    if not keys:
+        return
+    legacy, modern = migration.legacy(), migration.modern()
+    batch = legacy.load(keys, lock=True)
+    failpoint(_LOADED)
+    there = batch.by_key()
+    undecided = {said.key for said in batch.rejections if not said.accepted}
+    nowhere = set(keys) - there.keys() - undecided
+    gone = legacy.absent(nowhere) if nowhere else set()
+    if conflicts:
+        _keep_images(migration, Side.MODERN, set(conflicts) & (there.keys() | gone), batch, at)
+    if there:
+        modern.save(batch.documents)
+    if gone:
+        modern.delete(gone)
+    failpoint(_SAVED)
+    bookkeeping.record(migration, batch)
+    bookkeeping.forget_merges(migration, set(keys) - there.keys())
+    failpoint(_RECORDED)
+
+
+def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime) -> None:
+    """Make legacy what modern says of these keys, and bring lineage and merges in step with the rows that came of it.
+
+    Raises:
+        HeldBackError: rows of a document are in quarantine; a person decides on them as they are.
+    """
+    if not keys:
+        return
+    legacy, modern = migration.legacy(), migration.modern()
+    before = legacy.load(keys, lock=True)
+    held = next((said for said in before.rejections if not said.accepted), None)
+    if held is not None:
+        raise HeldBackError(f"Row {held.row} of the legacy store is in quarantine ({held.code}); decide on it first.")
+    batch = modern.load(keys, lock=True)
+    failpoint(_LOADED)
+    gone = set(keys) - batch.by_key().keys()
+    if conflicts:
+        _keep_images(migration, Side.LEGACY, set(conflicts), batch, at)
+    if batch.documents:
+        legacy.save(batch.documents)
+    if gone:
+        legacy.delete(gone)
+    failpoint(_SAVED)
+    after = legacy.load(keys)
+    bookkeeping.record(migration, after)
+    bookkeeping.forget_merges(migration, gone)
+    bookkeeping.forget(migration, _vanished(migration, keys, after))
+    failpoint(_RECORDED)
+
+
+def _keep_images(
+    migration: AnyMigration, side: Side, keys: Collection[Any], winning: Batch[Any, Any], at: datetime
+) -> None:
+    """Keep what `side` says of these keys, where it is not what the winning side says."""
+    if not keys:
+        return
+    documents = winning.by_key()
+    BeforeImage.objects.bulk_create(
+        BeforeImage(
+            migration=migration.name,
+            side=side.value,
+            key=migration.encode_key(key),
+            image=migration.image(loser),
+            cause=CONFLICT,
+            actor=_ACTOR,
+            at=at,
+        )
+        for key, loser in migration.store(side).load(keys).by_key().items()
+        if documents.get(key) != loser
+    )
+
+
+def _vanished(migration: AnyMigration, keys: Collection[Any], after: Batch[Any, Any]) -> set[str]:
+    """Rows that the lineage has for these keys and that the legacy store no longer has anywhere."""
+    said = {link.row for link in after.links} | {rejection.row for rejection in after.rejections}
+    known = Lineage.objects.filter(migration=migration.name, key__in=[migration.encode_key(key) for key in keys])
+    missing = set(known.values_list("row", flat=True)) - said
+    return missing - migration.legacy().keys_of(missing).keys() if missing else set()

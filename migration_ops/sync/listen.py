@@ -1,0 +1,113 @@
+"""Keeps the applier running: a connection that only listens, and the loop that works off the list when it is called."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from threading import Event
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from django.db import Error, connection
+from psycopg import sql
+
+from migration_ops.backfill.errors import Backoff
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import Refused
+from migration_ops.sync import applier, dirty
+
+_REMEMBERED_LAGS = 10_000
+_RECONNECT = Backoff(first=0.1, longest=5.0)
+
+
+class Listener:
+    """Hears calls on the dirty list's channel from the moment it is entered, on a connection of its own.
+
+    Raises:
+        psycopg.Error: on entering or waiting, when the server is not there.
+    """
+
+    def __enter__(self) -> Self:
+        self._connection: psycopg.Connection[Any] = psycopg.connect(
+            **{**connection.get_connection_params(), "autocommit": True}
+        )
+        self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(dirty.CHANNEL)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until called, or for so long; whether there was a call. Calls that came before count."""
+        called = False
+        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+            called = True
+        return called
+
+
+class Follower:
+    """Works off the list whenever called, and every `sync_poll` at the latest, until told to stop.
+
+    Attributes:
+        total: what was done so far; of the lags only the last ten thousand.
+    """
+
+    def __init__(self, migration: AnyMigration, *, stop: Event, say: Callable[[str], None]) -> None:
+        self._migration = migration
+        self._stop = stop
+        self._say = say
+        self._said = ""
+        self._lags: deque[float] = deque(maxlen=_REMEMBERED_LAGS)
+        self._deadline = float("inf")
+        self.total = applier.Applied()
+
+    def run(self, *, seconds: float | None = None) -> applier.Applied:
+        """Follow until `stop` is set, or for so many seconds. Stops between batches.
+
+        Outlives a restart of PostgreSQL and waits while the migration is at a stage without capture; both are said.
+        """
+        self._deadline = float("inf") if seconds is None else monotonic() + seconds
+        attempt = 0
+        while not self._stopping():
+            try:
+                with Listener() as listener:
+                    attempt = 0
+                    self._listen(listener)
+            except (Error, psycopg.Error) as error:
+                attempt += 1
+                connection.close()
+                self._mention(f"The database is not there ({str(error).strip().splitlines()[0]}); trying again.")
+                self._stop.wait(min(_RECONNECT.delay(attempt, 0.0), self._left()))
+        self.total.failed = dirty.failing(self._migration)
+        self.total.remaining = dirty.remaining(self._migration)
+        self.total.lags = list(self._lags)
+        return self.total
+
+    def _listen(self, listener: Listener) -> None:
+        while not self._stopping():
+            try:
+                done = applier.drain(self._migration, stop=self._stopping)
+            except Refused as refusal:
+                self._mention(str(refusal))
+            else:
+                self._mention("")
+                self.total.applied += done.applied
+                self._lags.extend(done.lags)
+            listener.wait(min(settings().sync_poll.total_seconds(), self._left()))
+
+    def _stopping(self) -> bool:
+        return self._stop.is_set() or monotonic() >= self._deadline
+
+    def _left(self) -> float:
+        return max(0.0, min(self._deadline - monotonic(), settings().sync_poll.total_seconds()))
+
+    def _mention(self, sentence: str) -> None:
+        """Say a sentence once, not every second."""
+        if sentence and sentence != self._said:
+            self._say(sentence)
+        self._said = sentence
