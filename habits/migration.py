@@ -1,0 +1,63 @@
+"""The migration of this installation: weekly boards, from one legacy table or file to the modern tables."""
+
+from __future__ import annotations
+
+from habits.board import Board, BoardKey, decode_key, encode_key
+from habits.comparison import differences, equal_marks, image, marks
+from habits.preflight import legacy_readable, owners_known
+from habits.refusals import code_for_error
+from habits.stores.legacy import legacy_store
+from habits.stores.legacy_json import LegacyJsonStore
+from habits.stores.legacy_verdict import CODES
+from habits.stores.modern import ModernStore
+from migration_ops.definition import ForeignKey, Migration
+
+boards: Migration[BoardKey, Board] = Migration(
+    name="boards",
+    label="Weekly boards",
+    plural="boards",
+    legacy=legacy_store,
+    modern=ModernStore,
+    source=LegacyJsonStore,
+    encode_key=encode_key,
+    decode_key=decode_key,
+    describe_key=lambda key: {
+        "owner": str(key.owner),
+        "child": key.child,
+        "week_start": key.week_start.isoformat(),
+    },
+    unit=lambda key: str(key.owner),
+    differences=differences,
+    marks=marks,
+    equal_marks=equal_marks,
+    image=image,
+    rejection_codes=CODES,
+    code_for_error=code_for_error,
+    modern_tables=(
+        "habit_records",
+        "habits",
+        "weeks",
+        "habit_templates",
+        "notifications",
+        "idempotency_log",
+        "children",
+    ),
+    foreign_keys=tuple(
+        ForeignKey(f"{table}_{column}_fkey", table, column, references)
+        for table, column, references in (
+            ("children", "user_id", "users"),
+            ("weeks", "user_id", "users"),
+            ("weeks", "child_id", "children"),
+            ("weeks", "template_id", "habit_templates"),
+            ("habits", "week_id", "weeks"),
+            ("habit_records", "habit_id", "habits"),
+            ("habit_templates", "user_id", "users"),
+            ("habit_templates", "child_id", "children"),
+            ("notifications", "user_id", "users"),
+            ("notifications", "from_user_id", "users"),
+            ("idempotency_log", "user_id", "users"),
+        )
+    ),
+    schema_migrations=(("habits", "0002_modern_tables"), ("habits", "0003_modern_indexes")),
+    preflight=(legacy_readable, owners_known),
+)
