@@ -17,12 +17,12 @@ from django.utils import timezone
 from migration_ops import history, locks, stages, state
 from migration_ops.backfill.errors import sentence
 from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
-from migration_ops.models import BeforeImage, Difference, DifferenceStatus, Lineage
+from migration_ops.models import BeforeImage, Difference, DifferenceStatus
 from migration_ops.stages import Stage
-from migration_ops.sync import bookkeeping, dirty, origin
+from migration_ops.sync import carry, dirty, origin
 from migration_ops.verify.compare import judge
 from migration_ops.verify.snapshot import snapshot
 from migration_ops.verify.validation import Validation
@@ -82,9 +82,7 @@ class Repair:
 @dataclass(frozen=True, slots=True)
 class _Found:
     action: Action
-    source: Any | None
     target: Any | None
-    legacy: Batch[Any, Any]
 
 
 def repair(
@@ -185,17 +183,18 @@ def _find(migration: AnyMigration, difference: Difference, side: Side, delete_ex
     source, target = documents[side.other], documents[side]
     verdict = judge(migration, documents[Side.LEGACY], documents[Side.MODERN])
     if not verdict.kind.is_difference or (documents[Side.LEGACY] is None and in_legacy.rejections):
-        return _Found(Action.NOTHING, source, target, in_legacy)
+        return _Found(Action.NOTHING, target)
     if dirty.pending(migration, side, [difference.key]):
         raise Refused("It was changed on the side that would be written; `sync_changes` carries that over first.")
     if source is not None:
-        return _Found(Action.SAVE, source, target, in_legacy)
-    return _Found(Action.DELETE if delete_extras else Action.KEEP, source, target, in_legacy)
+        return _Found(Action.SAVE, target)
+    return _Found(Action.DELETE if delete_extras else Action.KEEP, target)
 
 
 def _carry_out(migration: AnyMigration, difference: Difference, found: _Found, side: Side, actor: str) -> None:
     if found.action is Action.KEEP:
         return
+    now = timezone.now()
     if found.action is not Action.NOTHING:
         BeforeImage.objects.create(
             migration=migration.name,
@@ -204,28 +203,13 @@ def _carry_out(migration: AnyMigration, difference: Difference, found: _Found, s
             image=None if found.target is None else migration.image(found.target),
             cause="repair",
             actor=actor,
-            at=timezone.now(),
+            at=now,
         )
-        _write(migration, difference, found, side)
+        carried = carry.from_legacy if side is Side.MODERN else carry.from_modern
+        carried(migration, [migration.decode_key(difference.key)], conflicts=(), at=now)
     difference.status = DifferenceStatus.GONE if found.action is Action.NOTHING else DifferenceStatus.REPAIRED
-    difference.closed_at = timezone.now()
+    difference.closed_at = now
     difference.save(update_fields=["status", "closed_at"])
-
-
-def _write(migration: AnyMigration, difference: Difference, found: _Found, side: Side) -> None:
-    key = migration.decode_key(difference.key)
-    store = migration.store(side)
-    if found.action is Action.SAVE:
-        store.save([found.source])
-    else:
-        store.delete([key])
-    legacy = migration.legacy().load([key]) if side is Side.LEGACY else found.legacy
-    rows = {link.row for link in legacy.links} | {rejection.row for rejection in legacy.rejections}
-    known = Lineage.objects.filter(migration=migration.name, key=difference.key).values_list("row", flat=True)
-    bookkeeping.forget(migration, set(known) - rows)
-    bookkeeping.record(migration, legacy)
-    if not legacy.documents:
-        bookkeeping.forget_merges(migration, [key])
 
 
 def _count(repair: Repair, action: Action) -> None:

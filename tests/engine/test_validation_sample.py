@@ -1,0 +1,87 @@
+"""Samples: what they see, what they prove, and what they are not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from migration_ops.definition import AnyMigration
+from migration_ops.models import Run, RunStatus
+from migration_ops.verify.power import power
+from tests.engine.syncing import run
+from tests.engine.validating import copy_over, fill, validate_json
+
+
+@pytest.fixture(autouse=True)
+def _quick(settings: Any) -> None:
+    settings.MIGRATION_OPS = {"SUSPECT_PATIENCE": timedelta(milliseconds=30), "SUSPECT_ROUNDS": 3, "COMPARE_BATCH": 7}
+
+
+@pytest.mark.parametrize(
+    ("compared", "share"), [(1, 0.95), (59, 0.049508), (3_000, 0.000998), (3_001, 0.000998), (1_000_000, 0.000003)]
+)
+def test_power_is_the_share_that_a_clean_sample_rules_out(compared: int, share: float) -> None:
+    said = power(compared)
+    assert said is not None
+    assert said == pytest.approx(share, abs=5e-7)
+    assert (1 - said) ** compared == pytest.approx(0.05)
+
+
+def test_nothing_compared_proves_nothing() -> None:
+    assert power(0) is None
+
+
+def test_a_clean_sample_says_what_it_proves_and_never_passes_for_a_full_validation(notes: AnyMigration) -> None:
+    fill(40)
+    copy_over(notes)
+
+    code, data = validate_json("--sample", "20")
+
+    assert (code, data["complete"], data["sample"], data["notes_compared"]) == (0, True, 20, 20)
+    assert data["power"] == pytest.approx(power(20))
+    recorded = Run.objects.get()
+    assert (recorded.result["sample"], recorded.status) == (20, RunStatus.SUCCEEDED)
+
+
+def test_a_sample_as_large_as_the_store_finds_every_kind_of_difference(notes: AnyMigration) -> None:
+    fill(20)
+    copy_over(notes)
+    run("UPDATE modern_notes SET lines = '{other}' WHERE title = 'n0003'")
+    run("DELETE FROM modern_notes WHERE title = 'n0019'")
+    run("INSERT INTO modern_notes (notebook, title, lines) VALUES ('zzz', 'last', '{}')")
+
+    code, data = validate_json("--sample", "1000")
+
+    assert code == 5
+    assert (data["mismatched"], data["missing_in_modern"], data["missing_in_legacy"]) == (1, 1, 1)
+
+
+def test_the_same_seed_chooses_the_same_sample(notes: AnyMigration) -> None:
+    fill(60)
+    copy_over(notes)
+    run("UPDATE modern_notes SET lines = '{other}'")
+
+    first, second, other = (validate_json("--sample", "5", "--seed", seed)[1] for seed in ("1", "1", "2"))
+
+    titles = [{each["title"] for each in data["differences"]} for data in (first, second, other)]
+    assert titles[0] == titles[1] != titles[2]
+
+
+@pytest.mark.parametrize("size", ["0", "-3"])
+def test_a_sample_of_nothing_is_bad_usage(notes: AnyMigration, size: str) -> None:
+    assert validate_json(f"--sample={size}")[0] == 2
+    assert not Run.objects.exists()
+
+
+def test_a_sample_of_a_store_that_shows_nothing_is_incomplete(
+    notes: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(5)
+    copy_over(notes)
+    monkeypatch.setattr(type(notes.legacy()), "sample", lambda self, size, seed: self.load([]))
+
+    code, data = validate_json("--sample", "5")
+
+    assert (code, data["complete"], data["power"]) == (1, False, None)
