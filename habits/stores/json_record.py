@@ -149,6 +149,20 @@ class RecordDecoder:
         return None
 
 
+_FAST = json.JSONDecoder()
+
+
+def decode_checked(text: str) -> Json:
+    """What the text of a record says in which `RecordDecoder` found no fault; faster, for it looks for none."""
+    try:
+        return _FAST.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # An integer of more than 4,300 digits.
+        return RecordDecoder().decode(text).value
+
+
 def depth(value: Json) -> int:
     """How many arrays and objects lie inside one another; 0 for anything else. Does not recurse."""
     levels = 0
@@ -246,12 +260,13 @@ def _texts(value: Json) -> Iterator[str]:
 
 
 def _non_finite_fault(record: Mapping[str, Json]) -> Fault:
-    name = next((name for name, value in record.items() if _holds_non_finite(value)), "")
+    name = next((name for name, value in record.items() if holds_non_finite(value)), "")
     code = _NON_FINITE_CODES.get(name, "text_invalid")
     return Fault(code, f"{_shown(name)} holds NaN or Infinity, which is no JSON number.")
 
 
-def _holds_non_finite(value: Json) -> bool:
+def holds_non_finite(value: Json) -> bool:
+    """Whether it contains a number that is none, or one beyond all bounds of a float."""
     waiting = [value]
     while waiting:
         current = waiting.pop()

@@ -1,0 +1,384 @@
+"""The legacy store behind one JSON file: an object with `records`, a bare array, or one row a line.
+
+Reading goes through an index of the file (`json_index`), so that no call but the first after a change reads it whole.
+Writing replaces the file in one step (`json_file`, `json_rewrite`).
+
+What differs from a table: a file cannot take part in a transaction. `save`, `delete` and `assign_unit` replace it at
+once, and a rollback does not bring it back. There are no row locks: whoever writes through the engine holds the lock of
+the key, and anybody else is noticed afterwards, by `version` and `fingerprints`.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from habits.board import Board, BoardKey, decode_key, encode_key
+from habits.stores.json_archive import GoingRow, archive
+from habits.stores.json_file import (
+    LOCK_PATIENCE,
+    FileChangedError,
+    LegacyFileError,
+    current_version,
+    rewriting,
+)
+from habits.stores.json_index import Entry, FileIndex, Snapshot, position_of
+from habits.stores.json_record import MAX_RECORD_BYTES, RecordDecoder, decode_checked, dump, rewrite
+from habits.stores.json_rewrite import Rewrite, apply
+from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
+from habits.stores.legacy_changes import new_record, write_back
+from habits.stores.legacy_queries import users_among
+from habits.stores.legacy_rows import MAX_ID, ParsedRow, owner_of
+from habits.stores.legacy_verdict import parse
+from migration_ops.definition import Batch, CapturedTable, Json, Page, Rejection, Saved, Span
+from migration_ops.exceptions import DocumentHeld, UnusableInput
+from migration_ops.sync.bookkeeping import accepted_rows
+
+Accepted = Callable[[Collection[str]], Mapping[str, str]]
+ResultT = TypeVar("ResultT")
+
+PAGE_BYTES = 8 * 1024 * 1024
+"""A page of a scan ends early when its records are larger than this, so that its memory is bounded."""
+
+_ATTEMPTS = 5
+_SHOWN = 65_536
+_SHOWN_OF_TOO_LARGE = 1_000
+_ON_SPAN = "position > ? AND position <= ? ORDER BY position LIMIT ?"
+_LOWEST, _HIGHEST = -(2**63), MAX_ID
+
+
+class LegacyJsonStore:
+    """Boards made of the rows of one JSON file, in the order of their ids; rows without usable id come first.
+
+    Args:
+        path: the file. Its form follows from its name (`*.ndjson`, `*.jsonl`: a row a line) and its first character.
+        accepted: fingerprints of those of the given rows that a person decided to leave behind.
+        migration: under whose name removed rows are archived.
+        patience: how long a write waits for another one to this file.
+
+    Every call raises `UnusableInput` where the file as a whole cannot be used, and says where.
+    """
+
+    captured_tables: tuple[CapturedTable, ...] = ()
+
+    def __init__(
+        self,
+        path: str | Path,
+        accepted: Accepted | None = None,
+        migration: str = "boards",
+        *,
+        patience: timedelta = LOCK_PATIENCE,
+    ) -> None:
+        if not str(path):
+            raise UnusableInput("No legacy file is named; set LEGACY_JSON_PATH.")
+        self._path = Path(path)
+        self._accepted: Accepted = accepted or partial(accepted_rows, migration)
+        self._migration = migration
+        self._patience = patience
+        self._index = FileIndex(self._path, settings.VAR_DIR / "spool")
+
+    def spans(self, parts: int) -> list[Span]:
+        return self._read(partial(_spans, parts=parts))
+
+    def scan(
+        self, span: Span, limit: int, *, claim: Callable[[Collection[BoardKey]], None] | None = None
+    ) -> Page[BoardKey, Board]:
+        """As `Store.scan`; a page of large records may hold fewer rows than `limit`.
+
+        With `claim` nothing is locked but the keys: a change through the engine needs them, any other is noticed by
+        `version`.
+        """
+        claimed: set[str] = set()
+        while True:
+            if claim is not None:
+                keys = self._read(lambda snapshot: _keys(_entries_of_page(snapshot, span, limit)[0]))
+                if new := keys - claimed:
+                    claim([decode_key(key) for key in new])
+                    claimed |= new
+            page, keys = self._read(lambda snapshot: self._page(snapshot, span, limit))
+            if claim is None or keys <= claimed:
+                return page
+
+    def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
+        return self._read(lambda snapshot: self._load(snapshot, keys)).batch()
+
+    def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
+        by_text = {encode_key(key): key for key in keys}
+        present = self._read(lambda snapshot: {entry.key for entry in snapshot.among("key", by_text)})
+        return {key for text, key in by_text.items() if text not in present}
+
+    def save(self, documents: Collection[Board]) -> Saved:
+        """Make the file say what these boards say; it is left alone where it does already.
+
+        Raises:
+            DocumentHeld: a row of one of them is in quarantine; nobody but a person may decide what becomes of it.
+            LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
+        """
+        boards = {board.key: board for board in documents}
+        return self._write(lambda snapshot: self._plan_save(snapshot, boards))
+
+    def delete(self, keys: Collection[BoardKey]) -> int:
+        """Remove the rows of these boards, after a copy of each went to the archive; how many boards there were.
+
+        Raises:
+            DocumentHeld: a row of one of them is in quarantine.
+            LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
+        """
+        return self._write(lambda snapshot: self._plan_delete(snapshot, keys))
+
+    def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
+        """Boards chosen at random; which ones depends on the seed and the keys in the file alone."""
+        return self._read(lambda snapshot: self._load(snapshot, _sampled_keys(snapshot, size, seed))).batch()
+
+    def estimate(self) -> int | None:
+        return self._read(lambda snapshot: snapshot.number("SELECT count(*) FROM record"))
+
+    def keys_of(self, rows: Collection[str]) -> dict[str, BoardKey | None]:
+        return self._read(
+            lambda snapshot: {
+                entry.row: None if entry.key is None else decode_key(entry.key)
+                for entry in snapshot.among("position", _positions(rows))
+            }
+        )
+
+    def keyless(self, rows: Collection[str]) -> list[Rejection[BoardKey]]:
+        def read(snapshot: Snapshot) -> Assembly:
+            entries = [entry for entry in snapshot.among("position", _positions(rows)) if entry.key is None]
+            return self._assemble(self._outcomes(snapshot, entries))
+
+        return self._read(read).rejections
+
+    def assign_unit(self, rows: Collection[str], unit: str) -> int:
+        """Give these rows, which must have no owner, this one; how many there were.
+
+        Raises:
+            UnusableInput: there is no such user, or a row has an owner already or cannot be read; nothing was changed.
+            LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
+        """
+        owner = owner_of(unit)
+        if owner is None or not users_among([str(owner)]):
+            raise UnusableInput(f"There is no user {unit}; create the account first.")
+        return self._write(lambda snapshot: _plan_owner(snapshot, rows, owner))
+
+    def version(self) -> str | None:
+        return current_version(self._path)
+
+    def fingerprints(self) -> Iterator[tuple[str, str]]:
+        with self._index.snapshot() as snapshot:
+            for entry in snapshot.entries("true ORDER BY position"):
+                yield entry.row, entry.fingerprint
+
+    def owners(self) -> Iterator[UUID]:
+        """Every owner that a row names, each once."""
+        with self._index.snapshot() as snapshot:
+            query = "SELECT DISTINCT owner FROM record WHERE owner IS NOT NULL ORDER BY owner"
+            for (owner,) in snapshot.rows(query):
+                yield UUID(str(owner))
+
+    def _read(self, read: Callable[[Snapshot], ResultT]) -> ResultT:
+        """What `read` makes of one version of the file."""
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._index.snapshot() as snapshot, _collector_paused():
+                    return read(snapshot)
+            except FileChangedError:
+                self._index.discard()
+        raise LegacyFileError(f"{self._path} was changed {_ATTEMPTS} times while it was being read; try again later.")
+
+    def _write(self, plan: Callable[[Snapshot], tuple[Rewrite, list[GoingRow], ResultT]]) -> ResultT:
+        """Replace the file by what `plan` makes of its present version."""
+        for _ in range(_ATTEMPTS):
+            try:
+                with rewriting(self._path, patience=self._patience) as target, self._index.snapshot() as snapshot:
+                    wanted, going, result = plan(snapshot)
+                    if wanted:
+                        archive(self._migration, going)
+                        apply(wanted, snapshot, self._index, target)
+                    return result
+            except FileChangedError:
+                self._index.discard()
+        raise LegacyFileError(
+            f"{self._path} was changed {_ATTEMPTS} times while it was being written; it is as it was."
+        )
+
+    def _page(self, snapshot: Snapshot, span: Span, limit: int) -> tuple[Page[BoardKey, Board], set[str]]:
+        entries, exhausted = _entries_of_page(snapshot, span, limit)
+        keys = _keys(entries)
+        rows = {entry.row for entry in entries}
+        others = [entry for entry in snapshot.among("key", keys) if entry.row not in rows]
+        cursor = None if exhausted else entries[-1].position
+        return self._assemble(self._outcomes(snapshot, [*entries, *others])).page(rows, cursor), keys
+
+    def _load(self, snapshot: Snapshot, keys: Iterable[BoardKey], *, exact: bool = False) -> Assembly:
+        entries = list(snapshot.among("key", {encode_key(key) for key in keys}))
+        return self._assemble(self._outcomes(snapshot, entries, exact=exact))
+
+    def _outcomes(
+        self, snapshot: Snapshot, entries: Collection[Entry], *, exact: bool = False
+    ) -> list[ParsedRow | Rejection[BoardKey]]:
+        owners = users_among({entry.owner for entry in entries if entry.owner is not None})
+        decoder = RecordDecoder()
+        outcomes: list[ParsedRow | Rejection[BoardKey]] = []
+        for entry in entries:
+            if entry.fault is not None:
+                outcomes.append(_faulty(snapshot, entry))
+                continue
+            text = snapshot.text(entry)
+            record = decoder.decode(text, exact=True).value if exact else decode_checked(text)
+            outcomes.append(parse(record, owners, place=entry.row, fingerprint=entry.fingerprint))
+        return outcomes
+
+    def _assemble(self, outcomes: Collection[ParsedRow | Rejection[BoardKey]]) -> Assembly:
+        rejected = [outcome.row for outcome in outcomes if isinstance(outcome, Rejection)]
+        return assemble(outcomes, self._accepted(rejected) if rejected else {})
+
+    def _writable(self, snapshot: Snapshot, keys: Iterable[BoardKey]) -> list[AssembledBoard]:
+        assembly = self._load(snapshot, keys, exact=True)
+        for rejection in assembly.rejections:
+            if not rejection.accepted:
+                raise DocumentHeld(
+                    f"Row {rejection.row} is in quarantine ({rejection.code}), so its board was not written."
+                )
+        return assembly.boards
+
+    def _plan_save(self, snapshot: Snapshot, boards: Mapping[BoardKey, Board]) -> tuple[Rewrite, list[GoingRow], Saved]:
+        current = {assembled.board.key: assembled for assembled in self._writable(snapshot, boards)}
+        wanted, going, added = Rewrite(), list[GoingRow](), list[Board]()
+        for key, board in boards.items():
+            assembled = current.get(key)
+            if assembled is None:
+                added.append(board)
+            elif change := write_back(assembled, board):
+                leader = assembled.rows[0]
+                entry = _entry(snapshot, leader)
+                text = rewrite(snapshot.text(entry), leader.record, change.changes)
+                wanted.changed.append((entry, _fitting(text, leader.row)))
+                for row in change.removed:
+                    _remove(snapshot, row, wanted, going)
+        if added:
+            wanted.added = _new_texts(snapshot, added)
+        written = len(wanted.changed) + len(added)
+        return wanted, going, Saved(written, len(boards) - written)
+
+    def _plan_delete(self, snapshot: Snapshot, keys: Collection[BoardKey]) -> tuple[Rewrite, list[GoingRow], int]:
+        wanted, going = Rewrite(), list[GoingRow]()
+        boards = self._writable(snapshot, keys)
+        for assembled in boards:
+            for row in assembled.rows:
+                _remove(snapshot, row, wanted, going)
+        return wanted, going, len(boards)
+
+
+def _entries_of_page(snapshot: Snapshot, span: Span, limit: int) -> tuple[list[Entry], bool]:
+    """The entries of the page, and whether nothing follows them."""
+    after = _LOWEST if span.after is None else int(span.after)
+    until = _HIGHEST if span.until is None else int(span.until)
+    entries: list[Entry] = []
+    held = 0
+    for entry in snapshot.entries(_ON_SPAN, after, until, limit + 1):
+        held += entry.length if entry.length <= MAX_RECORD_BYTES else 0
+        if len(entries) == limit or (entries and held > PAGE_BYTES):
+            return entries, False
+        entries.append(entry)
+    return entries, True
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Decoded records hold no cycles, but so many objects that looking for cycles takes almost half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _keys(entries: Iterable[Entry]) -> set[str]:
+    return {entry.key for entry in entries if entry.key is not None}
+
+
+def _positions(rows: Iterable[str]) -> set[int]:
+    return {position for row in rows if (position := position_of(row)) is not None and position <= _HIGHEST}
+
+
+def _spans(snapshot: Snapshot, parts: int) -> list[Span]:
+    count = snapshot.number("SELECT count(*) FROM record") or 0
+    last = sorted({count * part // parts for part in range(1, parts + 1)} - {0})
+    bounds = [snapshot.number("SELECT position FROM record ORDER BY position LIMIT 1 OFFSET ?", n - 1) for n in last]
+    return [Span(after, until) for after, until in zip([None, *bounds], bounds, strict=False)]
+
+
+def _sampled_keys(snapshot: Snapshot, size: int, seed: int) -> list[BoardKey]:
+    count = snapshot.number("SELECT count(DISTINCT key) FROM record WHERE key IS NOT NULL") or 0
+    chosen = set(random.Random(seed).sample(range(count), min(size, count)))  # noqa: S311 a sample, no secret
+    keys = snapshot.rows("SELECT DISTINCT key FROM record WHERE key IS NOT NULL ORDER BY key")
+    return [decode_key(str(key)) for number, (key,) in enumerate(keys) if number in chosen]
+
+
+def _faulty(snapshot: Snapshot, entry: Entry) -> Rejection[BoardKey]:
+    """A record that is wrong as such, whatever its content says."""
+    if entry.fault == "record_too_large":
+        begin = snapshot.bytes(entry.start, min(entry.end, entry.start + _SHOWN_OF_TOO_LARGE))
+        raw = begin.decode(errors="ignore") + "…"
+    else:
+        raw = snapshot.text(entry)
+        raw = raw if len(raw) <= _SHOWN else raw[:_SHOWN] + "…"
+    key = None if entry.key is None else decode_key(entry.key)
+    return Rejection(entry.row, entry.fault or "", entry.message or "", key, raw, entry.fingerprint)
+
+
+def _entry(snapshot: Snapshot, row: ParsedRow) -> Entry:
+    return next(snapshot.entries("position = ?", row.id))
+
+
+def _remove(snapshot: Snapshot, row: ParsedRow, wanted: Rewrite, going: list[GoingRow]) -> None:
+    entry = _entry(snapshot, row)
+    wanted.removed.append(entry)
+    going.append(GoingRow(row.row, row.key, snapshot.text(entry)))
+
+
+def _new_texts(snapshot: Snapshot, boards: Iterable[Board]) -> list[str]:
+    highest = snapshot.number("SELECT max(position) FROM record WHERE position >= 0") or 0
+    shared = snapshot.number("SELECT max(shared_id) FROM record") or 0
+    now = timezone.now().isoformat()
+    texts = []
+    for number, board in enumerate(boards, max(highest, shared) + 1):
+        if number > MAX_ID:
+            raise LegacyFileError("There is no id left for a new row: the highest possible one is taken.")
+        record = {"id": number, **new_record(board), "created_at": now, "updated_at": now}
+        texts.append(_fitting(dump(record), str(number)))
+    return texts
+
+
+def _fitting(text: str, row: str) -> str:
+    size = len(text.encode())
+    if size > MAX_RECORD_BYTES:
+        raise LegacyFileError(f"Row {row} would have {size:,} bytes; a record may have {MAX_RECORD_BYTES:,}.")
+    return text
+
+
+def _plan_owner(snapshot: Snapshot, rows: Collection[str], owner: UUID) -> tuple[Rewrite, list[GoingRow], int]:
+    wanted = Rewrite()
+    for entry in snapshot.among("position", _positions(rows)):
+        if entry.fault is not None:
+            raise UnusableInput(f"Row {entry.row} cannot be changed: {entry.message}")
+        text = snapshot.text(entry)
+        record: dict[str, Json] = RecordDecoder().decode(text, exact=True).value
+        known = record.get("user_id")
+        if known is not None and known != "":
+            raise UnusableInput(f"Row {entry.row} has an owner already ({known}); an owner never changes.")
+        changed = rewrite(text, record, {"user_id": str(owner)})
+        wanted.changed.append((entry, _fitting(changed, entry.row)))
+    return wanted, [], len(wanted.changed)
