@@ -64,6 +64,10 @@ class FenceBusy(Refused):
     """Writers still hold the fence; the step was not made."""
 
 
+class TableBusy(Refused):
+    """A table is in use; the schema step was not made."""
+
+
 class DocumentHeld(Refused):
     """A row of this document is in quarantine; nobody but a person may decide what becomes of it."""
 
