@@ -1,0 +1,46 @@
+"""How tests wait: for a condition, never for a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+PATIENCE = 20.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; fail when it never does."""
+    ended = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < ended, "What this test waits for never happened."
+        threading.Event().wait(0.005)
+
+
+class InThread(threading.Thread):
+    """A call in a thread with a database connection of its own; `outcome()` returns or raises what the call did."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:  # noqa: BLE001 - raised again where the test asks for the outcome
+            self._error = error
+        finally:
+            connection.close()
+
+    def outcome(self) -> Any:
+        self.join(PATIENCE)
+        assert not self.is_alive(), "The call did not come back."
+        if self._error is not None:
+            raise self._error
+        return self._result
