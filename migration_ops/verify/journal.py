@@ -42,6 +42,11 @@ class Journal:
     reasons: list[str] = field(default_factory=list)
     _clock: float = field(default_factory=time.monotonic)
 
+    @property
+    def leaves_no_trace(self) -> bool:
+        """A dry run notes nothing but itself."""
+        return "dry_run" in self.run.options
+
     def tally(self) -> Tally:
         """What all passes counted so far."""
         total = Tally()
@@ -106,6 +111,8 @@ class Journal:
             lease.update(self.lease, done=True)
             lease.release(self.lease)
             self.run.save(update_fields=["result", "ended_at", "status", "error"])
+            if self.leaves_no_trace:
+                return
             earlier = Difference.objects.filter(migration=self.migration.name, run_id__lt=self.run.pk)
             earlier.filter(status=DifferenceStatus.SUSPECT).exclude(run__status__in=UNFINISHED).delete()
             if complete and not self.run.options:

@@ -38,7 +38,8 @@ def look_at_sample(
             journal.suspect(chunk.suspects)
             journal.doubt(chunk.reasons)
             journal.advance(number, chunk.tally, done=True)
-        record_new(journal.migration, chunk.rejections)
+        if not journal.leaves_no_trace:
+            record_new(journal.migration, chunk.rejections)
         progress(number, journal.tally())
 
 

@@ -68,7 +68,8 @@ def _pass(journal: Journal, number: int, look: Callable[[Span, int], Chunk], pro
             journal.doubt(chunk.reasons)
             journal.advance(number, chunk.tally, cursor=chunk.cursor, done=chunk.cursor is None)
         failpoint(CHUNK_NOTED)
-        record_new(journal.migration, chunk.rejections)
+        if not journal.leaves_no_trace:
+            record_new(journal.migration, chunk.rejections)
         progress(number, journal.tally())
 
 

@@ -140,9 +140,10 @@ def empty_summary(migration: AnyMigration) -> dict[str, Any]:
 
 
 def _begin(migration: AnyMigration, actor: str, sample: int | None, keep: bool) -> Journal:
-    if sample is not None:
-        return begin_apart(migration, actor=actor, options={"sample": sample})
-    return begin(migration, actor=actor) if keep else begin_apart(migration, actor=actor, options={"dry_run": True})
+    apart = {"sample": sample} if sample is not None else {}
+    if not keep:
+        apart["dry_run"] = 1
+    return begin_apart(migration, actor=actor, options=apart) if apart else begin(migration, actor=actor)
 
 
 def _expect(journal: Journal, legacy: RowStore[Any, Any]) -> None:
