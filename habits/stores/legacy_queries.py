@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,10 @@ from habits.stores.exact_json import UnreadableJson, decode_jsonb
 from habits.stores.legacy_rows import ParsedRow, Record, key_of, rejected
 from habits.stores.legacy_verdict import MAX_RECORD_BYTES, parse, too_large
 from migration_ops.definition import Rejection, Span
+
+_SHORT = 200
+_usual = lru_cache(maxsize=4_096)(decode_jsonb)
+"""Most families write little, and the same, in a reflection. The values are shared: whoever changes one copies it."""
 
 Outcome = ParsedRow | Rejection[BoardKey]
 
@@ -52,7 +58,7 @@ SELECT h.id, h.user_id::text, {_DAY},
 # `OFFSET 0` keeps each probe a probe of the index; a join over the whole table would read all of it for every page.
 _SPELLINGS = """
 SELECT o.owner::text, s.child_name
-  FROM unnest(%s::uuid[]) AS o (owner)
+  FROM unnest(string_to_array(%s, ',')::uuid[]) AS o (owner)
  CROSS JOIN LATERAL (
     WITH RECURSIVE spelling (child_name) AS (
         (SELECT h.child_name FROM habit_tracker h WHERE h.user_id = o.owner ORDER BY h.child_name LIMIT 1)
@@ -64,25 +70,28 @@ SELECT o.owner::text, s.child_name
  ) AS s
 """
 
-_DATED = f"""
-SELECT found.* FROM unnest(%s::uuid[], %s::text[], %s::date[]) AS k (owner, child, monday)
- CROSS JOIN LATERAL (
+# The rows that may belong to these keys, but for those that are known already.
+_CANDIDATES = f"""
+WITH k AS MATERIALIZED (
+    SELECT (wanted ->> 0)::uuid AS owner, wanted ->> 1 AS child, (wanted ->> 2)::date AS monday
+      FROM json_array_elements(%s::json) AS wanted)
+SELECT dated.* FROM k CROSS JOIN LATERAL (
     SELECT {_HEAD} FROM habit_tracker h
      WHERE h.user_id = k.owner AND h.child_name = k.child
-       AND h.week_start_date >= k.monday AND h.week_start_date < k.monday + 7 OFFSET 0
- ) AS found
-"""
-
-_UNDATED = f"""
-SELECT found.* FROM unnest(%s::uuid[], %s::text[]) AS k (owner, child)
- CROSS JOIN LATERAL (
+       AND h.week_start_date >= k.monday AND h.week_start_date < k.monday + 7
+       AND NOT h.id = ANY(string_to_array(%s, ',')::bigint[]) OFFSET 0) AS dated
+ UNION ALL
+SELECT undated.* FROM (SELECT DISTINCT owner, child FROM k) AS k CROSS JOIN LATERAL (
     SELECT {_HEAD} FROM habit_tracker h
-     WHERE h.user_id = k.owner AND h.child_name = k.child AND h.week_start_date IS NULL OFFSET 0
- ) AS found
+     WHERE h.user_id = k.owner AND h.child_name = k.child AND h.week_start_date IS NULL
+       AND NOT h.id = ANY(string_to_array(%s, ',')::bigint[]) OFFSET 0) AS undated
 """
 
 _LOCKS = {"": "", "share": " FOR SHARE OF h", "update": " FOR UPDATE OF h"}
 _MANY = 5_000
+
+# Lists travel as one text: rendering an array element by element costs more than the query it is for.
+_AMONG = "h.id = ANY(string_to_array(%s, ',')::bigint[])"
 
 
 def row_numbers(rows: Collection[str]) -> list[int]:
@@ -98,21 +107,29 @@ def heads_of_page(span: Span, limit: int) -> list[Record]:
 
 def heads_of_rows(ids: Collection[int]) -> list[Record]:
     """Id and what makes the key of these rows."""
-    return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE h.id = ANY(%s) ORDER BY h.id", [list(ids)])
+    return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE {_AMONG} ORDER BY h.id", [_listed(ids)])
 
 
-def heads_of_keys(keys: Collection[BoardKey]) -> dict[int, BoardKey]:
-    """The rows of these keys by id, however their child's name is spelled and whether or not they have a date."""
+def heads_of_keys(keys: Collection[BoardKey], *, known: Collection[int] = ()) -> dict[int, BoardKey]:
+    """The rows of these keys by id, however their child's name is spelled and whether or not they have a date.
+
+    Args:
+        keys: the boards whose rows are wanted.
+        known: ids of rows that need not be found.
+    """
     wanted = set(keys)
     if not wanted:
         return {}
     spellings = _spellings({key.owner for key in wanted})
-    dated = [(str(key.owner), text, key.week_start) for key in wanted for text in spellings.get(key[:2], ())]
-    undated = {(owner, text) for owner, text, _ in dated}
-    heads = []
-    if dated:
-        heads = _heads(_DATED, [list(column) for column in zip(*dated, strict=True)])
-        heads += _heads(_UNDATED, [list(column) for column in zip(*undated, strict=True)])
+    places = [
+        (str(owner), spelling, week_start.isoformat())
+        for owner, child, week_start in wanted
+        for spelling in spellings.get((owner, child), ())
+    ]
+    if not places:
+        return {}
+    ids = _listed(known)
+    heads = _heads(_CANDIDATES, [json.dumps(places), ids, ids])
     found = {head["id"]: key_of(head) for head in heads}
     return {number: key for number, key in found.items() if key in wanted}
 
@@ -133,8 +150,8 @@ def contents_of_rows(ids: Collection[int], *, lock: str = "") -> list[Outcome]:
     outcomes: list[Outcome] = []
     ordered = sorted(ids)
     for start in range(0, len(ordered), _MANY):
-        sql = f"{_CONTENT} WHERE h.id = ANY(%s) ORDER BY h.id{_LOCKS[lock]}"
-        outcomes += _outcomes(sql, [ordered[start : start + _MANY]])
+        sql = f"{_CONTENT} WHERE {_AMONG} ORDER BY h.id{_LOCKS[lock]}"
+        outcomes += _outcomes(sql, [_listed(ordered[start : start + _MANY])])
     return outcomes
 
 
@@ -157,7 +174,7 @@ def missing_exactly(keys: Collection[BoardKey]) -> set[BoardKey]:
 def users_among(owners: Collection[str]) -> set[UUID]:
     """Those of these owners that have an account."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM users WHERE id = ANY(%s::uuid[])", [list(owners)])
+        cursor.execute("SELECT id FROM users WHERE id = ANY(string_to_array(%s, ',')::uuid[])", [_listed(owners)])
         return {user for (user,) in cursor.fetchall()}
 
 
@@ -180,6 +197,10 @@ def _within(span: Span) -> tuple[str, list[int]]:
     return " AND ".join(conditions), arguments
 
 
+def _listed(values: Iterable[object]) -> str:
+    return ",".join(map(str, values))
+
+
 def _heads(sql: str, arguments: list[Any]) -> list[Record]:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
@@ -190,7 +211,7 @@ def _spellings(owners: Collection[UUID]) -> dict[tuple[UUID, str], list[str]]:
     """How the rows of these owners spell each child's name."""
     spellings: dict[tuple[UUID, str], list[str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_SPELLINGS, [[str(owner) for owner in owners]])
+        cursor.execute(_SPELLINGS, [_listed(owners)])
         for owner, text in cursor.fetchall():
             spellings.setdefault((UUID(owner), normal_child_name(text)), []).append(text)
     return spellings
@@ -206,7 +227,8 @@ def _outcomes(sql: str, arguments: list[Any]) -> list[Outcome]:
 
 def _outcome(row: tuple[Any, ...], owners: set[UUID]) -> Outcome:
     number, owner, day, child, period, theme, reward, habits, reflection, size = row
-    fingerprint = blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    content = f"{number}\0{owner}\0{day}\0{child}\0{period}\0{theme or ''}\0{reward or ''}\0{habits}\0{reflection}"
+    fingerprint = blake2b(content.encode(), digest_size=16).hexdigest()
     record = {
         "id": number,
         "child_name": child,
@@ -225,7 +247,7 @@ def _outcome(row: tuple[Any, ...], owners: set[UUID]) -> Outcome:
         if habits is not None:
             record["habits"] = decode_jsonb(habits)
         if reflection is not None:
-            record["reflection"] = decode_jsonb(reflection)
+            record["reflection"] = _usual(reflection) if len(reflection) < _SHORT else decode_jsonb(reflection)
     except UnreadableJson as error:
         return rejected(record, error.code, str(error), fingerprint=fingerprint)
     return parse(record, owners, fingerprint=fingerprint)

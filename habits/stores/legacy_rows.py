@@ -80,6 +80,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]
 _KOREAN_DATE = re.compile(r"(?:([0-9]{4})\s*년\s*)?([0-9]{1,2})\s*월\s*([0-9]{1,2})\s*일")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NO_REFLECTION = Reflection()
+_REMEMBERED_WEEKS = 65_536
+_weeks: dict[tuple[Any, ...], tuple[Mark, ...]] = {}
+"""Marks by what a row says: there are few ways to fill seven cells, and boards that share them need less memory."""
 HABIT_KEYS = frozenset({"id", "name", "times"})
 
 
@@ -173,14 +176,19 @@ def read_times(times: Any) -> tuple[Mark, ...]:
     if times.__class__ is not list:
         raise Unrepresentable
     try:
-        marks = tuple([MARKS[status] for status in times])
+        said = tuple(times)
+        marks = _weeks.get(said)
+        if marks is None:
+            marks = tuple([MARKS[status] for status in said])
     except (KeyError, TypeError):
         raise Unrepresentable from None
-    if len(marks) == DAYS:
-        return marks
-    if any(mark != BLANK for mark in marks[DAYS:]):
-        raise Unrepresentable
-    return marks[:DAYS] + BLANK_WEEK[len(marks) :]
+    if len(marks) != DAYS:
+        if any(mark != BLANK for mark in marks[DAYS:]):
+            raise Unrepresentable
+        return marks[:DAYS] + BLANK_WEEK[len(marks) :]
+    if len(_weeks) < _REMEMBERED_WEEKS:
+        _weeks[said] = marks
+    return marks
 
 
 def habit_entries(habits: Any) -> list[dict[str, Any]]:

@@ -58,7 +58,8 @@ class LegacyTableStore:
             rows = {str(head["id"]) for head in heads}
             known = {key for head in heads if (key := key_of(head)) is not None}
             claim(known)
-            numbers = {head["id"] for head in heads} | set(queries.heads_of_keys(known))
+            numbers = {head["id"] for head in heads}
+            numbers |= queries.heads_of_keys(known, known=numbers).keys()
             outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock="share")}
         cursor = max(map(int, rows)) if len(rows) == limit else None
         present = rows & outcomes.keys()
@@ -67,7 +68,7 @@ class LegacyTableStore:
             if claim is not None:
                 claim(new)
             known |= new
-            numbers = {number for number in queries.heads_of_keys(new) if str(number) not in outcomes}
+            numbers = queries.heads_of_keys(new, known=[int(row) for row in outcomes])
             lock = "" if claim is None else "share"
             outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock=lock)}
         return self._assemble(outcomes.values()).page(present, cursor)
@@ -180,7 +181,7 @@ class LegacyTableStore:
         outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers)}
         rows = set(outcomes)
         keys = {outcome.key for outcome in outcomes.values() if outcome.key is not None}
-        others = {number for number in queries.heads_of_keys(keys) if str(number) not in outcomes}
+        others = queries.heads_of_keys(keys, known=[int(row) for row in outcomes])
         outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(others)}
         return self._assemble(outcomes.values()).page(rows, None)
 
