@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import psycopg
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from migration_ops.definition import AnyMigration
@@ -54,3 +57,15 @@ def begin_dual_write(migration: AnyMigration) -> None:
             " capture_since = clock_timestamp() WHERE name = %s",
             migration.name,
         )
+
+
+def command(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """Run `manage.py … --json` in this process: exit code and the one JSON object it prints."""
+    out, errors = io.StringIO(), io.StringIO()
+    try:
+        call_command(*arguments, "--json", stdout=out, stderr=errors)
+        exit_code = 0
+    except SystemExit as end:
+        exit_code = int(end.code or 0)
+    (line,) = out.getvalue().splitlines()
+    return exit_code, json.loads(line)

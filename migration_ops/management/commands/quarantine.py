@@ -1,0 +1,118 @@
+"""`quarantine`: see the rows that wait for a person, and decide on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandParser
+from rich.markup import escape
+from rich.table import Table
+
+from migration_ops import quarantine
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.models import QuarantineStatus
+from migration_ops.quarantine import Decision, Listing
+
+_STATUSES = {"undecided": quarantine.UNDECIDED, "all": tuple(QuarantineStatus)} | {
+    status.value: (status,) for status in QuarantineStatus
+}
+
+
+class Command(OperatorCommand):
+    """`quarantine list|accept ID…|assign-owner ID… --owner UUID|retry`; ids are those that `list` shows."""
+
+    help = "Show the legacy rows that cannot be represented, and decide what becomes of them."
+    writes_history = True
+    has_dry_run = True
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("verb", nargs="?", default="list", choices=["list", "accept", "assign-owner", "retry"])
+        parser.add_argument("ids", nargs="*", metavar="ID", help="items to decide on")
+        parser.add_argument("--owner", metavar="UUID", help="assign-owner: whose the rows are")
+        parser.add_argument("--code", help="list: only rows with this code")
+        parser.add_argument("--status", choices=list(_STATUSES), help="list: open and accepted ones by default")
+        parser.add_argument("--limit", type=int, metavar="N", help="list: at most so many rows (default: 100)")
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        verb = options["verb"]
+        ids = _numbers(options["ids"])
+        _refuse_strangers(verb, options)
+        partial.data |= _data(quarantine.listing(migration, limit=0))
+        if verb == "list":
+            status, limit = options["status"] or "undecided", options["limit"]
+            shown = quarantine.listing(
+                migration, code=options["code"], status=_STATUSES[status], limit=100 if limit is None else limit
+            )
+            return Outcome(_data(shown), _text(shown))
+        if options["dry_run"]:
+            return _would(migration, verb, ids)
+        return _outcome(verb, _decide(migration, verb, ids, options))
+
+
+def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping[str, Any]) -> Decision:
+    said = {"actor": options["actor"], "reason": options["reason"]}
+    if verb == "accept":
+        return quarantine.accept(migration, ids, **said)
+    if verb == "assign-owner":
+        return quarantine.assign_owner(migration, ids, owner=options["owner"], **said)
+    return quarantine.retry(migration, **said)
+
+
+def _would(migration: AnyMigration, verb: str, ids: list[int]) -> Outcome:
+    if verb == "retry":
+        quarantine.refuse_unless_synced(migration)
+        shown = quarantine.listing(migration, status=(QuarantineStatus.OPEN,), limit=None)
+    else:
+        shown = quarantine.planned(migration, ids, accepting=verb == "accept")
+    words = {"accept": "accept", "assign-owner": "give an owner to", "retry": "look again at"}
+    return Outcome(
+        {**_data(shown), "dry_run": True}, (f"Would {words[verb]} {len(shown.items):,} rows.", *_text(shown))
+    )
+
+
+def _outcome(verb: str, decision: Decision) -> Outcome:
+    shown, done = decision.listing, decision.applied
+    data = _data(shown)
+    exit_code = ExitCode.QUARANTINED if verb == "retry" and shown.open else ExitCode.DONE
+    text = _text(shown)
+    if done is not None:
+        data |= {"applied": done.applied, "failed": done.failed, "remaining": done.remaining}
+        text = (f"{done.applied:,} changes carried over, {done.failed:,} failed.", *text)
+        exit_code = ExitCode.FAILED if done.failed else exit_code
+    return Outcome(data, text, exit_code)
+
+
+def _numbers(words: list[str]) -> list[int]:
+    wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 19)]
+    if wrong:
+        raise UnusableInput(f"{wrong[0]!r} is no id; `quarantine list` shows them.")
+    return list(dict.fromkeys(map(int, words)))
+
+
+def _refuse_strangers(verb: str, options: Mapping[str, Any]) -> None:
+    """Options that mean nothing with this verb are a misunderstanding, and would be worse left unnoticed."""
+    if (options["owner"] is not None) != (verb == "assign-owner"):
+        raise UnusableInput("Say `assign-owner ID… --owner UUID`; the other verbs take no --owner.")
+    if verb != "list" and any(options[name] is not None for name in ("code", "status", "limit")):
+        raise UnusableInput("--code, --status and --limit belong to `list`; decisions name their ids.")
+    if options["ids"] and verb in ("list", "retry"):
+        raise UnusableInput(f"`quarantine {verb}` takes no ids.")
+
+
+def _data(shown: Listing) -> dict[str, Any]:
+    return {"open": shown.open, "accepted": shown.accepted, "items": [asdict(item) for item in shown.items]}
+
+
+def _text(shown: Listing) -> tuple[Any, ...]:
+    summary = f"{shown.open:,} rows wait for a decision, {shown.accepted:,} are accepted."
+    if not shown.items:
+        return (summary,)
+    table = Table("id", "row", "status", "code", "what is wrong")
+    for item in shown.items:
+        table.add_row(str(item.id), escape(str(item.row)), item.status, item.code, escape(item.message))
+    return (table, summary)

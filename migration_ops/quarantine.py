@@ -1,0 +1,239 @@
+"""Quarantine: what waits for a person, and what persons decide.
+
+A decision never moves data itself. It marks the rows dirty in its own transaction, and the applier then writes what the
+decision allows; where the stores are kept in step, that happens before these functions return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
+
+from migration_ops import history, state
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import Refused, UnusableInput
+from migration_ops.models import QuarantineItem, QuarantineStatus
+from migration_ops.sync import applier, dirty, origin
+from migration_ops.sync.applier import Applied
+
+UNDECIDED = (QuarantineStatus.OPEN, QuarantineStatus.ACCEPTED)
+"""What `listing` shows by default: everything but what resolved itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One quarantined row.
+
+    Attributes:
+        id: what decisions name.
+        row: the legacy row's id; a number where it is one.
+        held_by: the row that holds this one back, None for a row that is rejected itself.
+    """
+
+    id: int
+    row: int | str
+    code: str
+    message: str
+    held_by: int | str | None
+    status: str
+    found_at: datetime
+    decided_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is in quarantine.
+
+    Attributes:
+        open, accepted: how many rows there are in all.
+        items: those that were asked for, the oldest first.
+    """
+
+    open: int
+    accepted: int
+    items: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a decision led to.
+
+    Attributes:
+        listing: the quarantine afterwards; its items are those that were named, as they are now.
+        applied: what the applier did right after; None where it did not run.
+    """
+
+    listing: Listing
+    applied: Applied | None = None
+
+
+def listing(
+    migration: AnyMigration, *, code: str | None = None, status: Collection[str] = UNDECIDED, limit: int | None = 100
+) -> Listing:
+    """The counts, and at most `limit` items of these statuses, of one code or all.
+
+    Raises:
+        UnusableInput: the migration has no such code, or the limit is less than 0.
+    """
+    if code is not None and code not in migration.rejection_codes:
+        raise UnusableInput(f"{code} is no code of {migration.name}; there are {', '.join(migration.rejection_codes)}.")
+    if limit is not None and limit < 0:
+        raise UnusableInput(f"A list of {limit} items cannot be.")
+    items = _items(migration).filter(status__in=status).order_by("id")
+    if code is not None:
+        items = items.filter(code=code)
+    return _listing(migration, items[:limit])
+
+
+def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "") -> Decision:
+    """Let these rows stay behind, by somebody's name; the rest of their documents is written.
+
+    An acceptance holds as long as the row stays as it is. Accepting what is accepted changes nothing.
+
+    Raises:
+        UnusableInput: one of the ids is unknown, resolved, or held by another row; nothing was written.
+    """
+    with transaction.atomic(durable=True):
+        waiting = _acceptable(_chosen(migration, ids))
+        if waiting:
+            _items(migration).filter(pk__in=[item.pk for item in waiting]).update(
+                status=QuarantineStatus.ACCEPTED, decided_at=Now(), decided_by=actor, reason=reason
+            )
+            dirty.mark_rows(migration, [item.row for item in waiting])
+            _remember(migration, "quarantine accept", waiting, actor=actor, reason=reason)
+    return _decided(migration, ids)
+
+
+def assign_owner(
+    migration: AnyMigration, ids: Collection[int], *, owner: str, actor: str, reason: str = ""
+) -> Decision:
+    """Give the rows of these items, which have no owner (unit), this one in the legacy store.
+
+    Raises:
+        UnusableInput: an id or the owner is unknown, an item is resolved, or a row has an owner; nothing was written.
+    """
+    with transaction.atomic(durable=True):
+        origin.announce()
+        items = _chosen(migration, ids)
+        rows = [item.row for item in items]
+        dirty.mark_rows(migration, rows)
+        changed = migration.legacy().assign_unit(rows, owner)
+        if changed != len(rows):
+            raise UnusableInput(f"Of {len(rows)} rows only {changed} are still there without an owner; look again.")
+        _remember(migration, "quarantine assign-owner", items, actor=actor, reason=reason, owner=owner)
+    return _decided(migration, ids)
+
+
+def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
+    """Look at every open item again; those that are no longer rejected become resolved.
+
+    Raises:
+        Refused: at this stage the stores are not kept in step.
+    """
+    refuse_unless_synced(migration)
+    with transaction.atomic(durable=True):
+        items = list(_items(migration).filter(status=QuarantineStatus.OPEN).order_by("id"))
+        if items:
+            dirty.mark_rows(migration, [item.row for item in items])
+            _remember(migration, "quarantine retry", items, actor=actor, reason=reason)
+    return _decided(migration, [item.pk for item in items])
+
+
+def planned(migration: AnyMigration, ids: Collection[int], *, accepting: bool) -> Listing:
+    """The items that `accept`, or else `assign_owner`, would decide on; changes nothing.
+
+    Raises:
+        UnusableInput: as they would, but whether the owner is known only the decision itself finds out.
+    """
+    items = _chosen(migration, ids)
+    return _listing(migration, _acceptable(items) if accepting else items)
+
+
+def refuse_unless_synced(migration: AnyMigration) -> None:
+    """Looking again makes sense only where the stores are kept in step.
+
+    Raises:
+        Refused: at this stage they are not.
+    """
+    stage = state.stage(migration)
+    if stage not in applier.SYNCED:
+        raise Refused(f"{migration.name} is at stage {stage}: nothing is carried over to the modern store.")
+
+
+def _chosen(migration: AnyMigration, ids: Collection[int]) -> list[QuarantineItem]:
+    """The items of these ids, locked until the end of the transaction."""
+    if not ids:
+        raise UnusableInput("Name the items by their ids; `quarantine list` shows them.")
+    found = _items(migration).filter(pk__in=ids).order_by("id")
+    with transaction.atomic():
+        items = list(found.select_for_update())
+    unknown = sorted(set(ids) - {item.pk for item in items})
+    if unknown:
+        raise UnusableInput(f"No quarantined row of {migration.name} has the id {', '.join(map(str, unknown))}.")
+    resolved = [item for item in items if item.status == QuarantineStatus.RESOLVED]
+    if resolved:
+        raise UnusableInput(f"Item {resolved[0].pk} (row {resolved[0].row}) is resolved: {resolved[0].reason}")
+    return items
+
+
+def _acceptable(items: Iterable[QuarantineItem]) -> list[QuarantineItem]:
+    """Those that still wait, if each of them may be accepted for itself."""
+    waiting = [item for item in items if item.status == QuarantineStatus.OPEN]
+    for item in waiting:
+        if item.held_by is not None:
+            raise UnusableInput(
+                f"Item {item.pk} (row {item.row}) is only held because of row {item.held_by}; decide on that one."
+            )
+    return waiting
+
+
+def _decided(migration: AnyMigration, ids: Collection[int]) -> Decision:
+    applied = applier.drain(migration) if state.stage(migration) in applier.SYNCED else None
+    return Decision(_listing(migration, _items(migration).filter(pk__in=ids).order_by("id")), applied)
+
+
+def _remember(
+    migration: AnyMigration, verb: str, items: Iterable[QuarantineItem], *, actor: str, reason: str, owner: str = ""
+) -> None:
+    evidence: dict[str, object] = {
+        "items": [{"id": item.pk, "row": _number(item.row), "code": item.code} for item in items]
+    }
+    if owner:
+        evidence["owner"] = owner
+    history.append(migration, actor=actor, verb=verb, reason=reason, evidence=evidence)
+
+
+def _listing(migration: AnyMigration, items: Iterable[QuarantineItem]) -> Listing:
+    counts = _items(migration).aggregate(
+        waiting=Count("pk", filter=Q(status=QuarantineStatus.OPEN)),
+        accepted=Count("pk", filter=Q(status=QuarantineStatus.ACCEPTED)),
+    )
+    return Listing(counts["waiting"], counts["accepted"], tuple(_item(item) for item in items))
+
+
+def _items(migration: AnyMigration) -> QuerySet[QuarantineItem]:
+    return QuarantineItem.objects.filter(migration=migration.name)
+
+
+def _item(item: QuarantineItem) -> Item:
+    return Item(
+        id=item.pk,
+        row=_number(item.row),
+        code=item.code,
+        message=item.message,
+        held_by=None if item.held_by is None else _number(item.held_by),
+        status=item.status,
+        found_at=item.found_at,
+        decided_by=item.decided_by,
+        reason=item.reason,
+    )
+
+
+def _number(row: str) -> int | str:
+    return int(row) if row.isascii() and row.isdigit() else row
