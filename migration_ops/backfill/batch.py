@@ -42,7 +42,7 @@ class Job:
     Attributes:
         legacy: makes the store that is read.
         capture_since: since when capture was on when the run began; a run does not go on across a time without it.
-        fresh: no row had a lineage when the run began, so none can have changed its document.
+        fresh: no row had a lineage when the run began, so none can have vanished unseen before.
         limit: rows after which the run ends; None for all.
     """
 
@@ -123,8 +123,7 @@ def run(job: Job, lease: Lease, place: Place, rows: int, *, size: int, speed: fl
         saved = modern.save(page.documents) if page.documents else Saved()
         _remove_rejected(modern, page)
         failpoint(SAVED)
-        if not job.fresh:
-            _notice_moved(job, page)
+        _notice_moved(job, page)
         counters = replace(place.counters.plus(page, saved), speed=speed)
         refused.hold(job.migration, page, control.refused)
         bookkeeping.record(job.migration, page)

@@ -304,6 +304,15 @@ def test_nothing_is_lost_extra_or_different_in_any_order(notes: AnyMigration) ->
     play(Backfill, examples=40)
 
 
+def test_a_row_that_the_applier_knew_first_and_that_then_moved_leaves_nothing_behind(notes: AnyMigration) -> None:
+    story = Backfill()
+    story.begin([("b", "x"), ("b", "y")])
+    story.insert("a", "z", low=True)
+    story.apply()
+    story.update(0, "y", "changed")
+    story.teardown()
+
+
 @pytest.mark.slow
 def test_nothing_is_lost_extra_or_different_in_very_many_orders(notes: AnyMigration) -> None:
     play(Backfill, examples=1000)
