@@ -142,6 +142,7 @@ class JsonReader:
         self.records_start = window.byte
         self._space()
         while window.peek() != "]":
+            self._ordinal += 1
             yield self._value()
             self._separator("]")
         window.move(window.pos + 1)
@@ -198,7 +199,6 @@ class JsonReader:
         window.fill()
         start, line = window.byte, window.line
         decoded = self._decode()
-        self._ordinal += 1
         if decoded is not None:
             raw = window.text[window.pos : decoded.end].encode()
             if len(raw) <= self._limit:
