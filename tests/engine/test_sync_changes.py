@@ -1,0 +1,159 @@
+"""`sync_changes`: once, or following as a process of its own through signals and a server that goes away."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from migration_ops.definition import AnyMigration
+from migration_ops.models import DirtyKey
+from migration_ops.sync.listen import Follower, Listener
+from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
+from tests.notes import schema
+
+FOLLOWING = (
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND query LIKE 'LISTEN%%migration_ops_dirty%%' AND pid <> pg_backend_pid()"
+)
+
+
+@pytest.fixture
+def synced(notes: AnyMigration) -> AnyMigration:
+    begin_dual_write(notes)
+    return notes
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.01)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
+    out, errors = process.communicate(timeout=30)
+    return process.returncode, json.loads(out), errors
+
+
+def test_once_it_applies_what_waits_and_says_how_much(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"), ("b", "u", "y"))
+    exit_code, data = command("sync_changes")
+    assert exit_code == 0
+    assert (data["applied"], data["failed"], data["remaining"]) == (2, 0, 0)
+    assert 0 < data["lag_p95_ms"] < 60_000
+    assert command("sync_changes") == (0, {"applied": 0, "failed": 0, "remaining": 0, "lag_p95_ms": None})
+
+
+def test_what_failed_ends_with_1_and_is_tried_again_by_the_next_command(synced: AnyMigration) -> None:
+    run("ALTER TABLE modern_notes ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
+    schema.add_rows(("a", "poison", "x"), ("b", "u", "y"))
+    exit_code, data = command("sync_changes")
+    assert (exit_code, data["applied"], data["failed"], data["remaining"]) == (1, 1, 1, 1)
+    exit_code, data = command("sync_changes")
+    assert (exit_code, data["failed"]) == (1, 1)
+    assert DirtyKey.objects.get().attempts == 2
+    run("ALTER TABLE modern_notes DROP CONSTRAINT no_poison")
+    exit_code, data = command("sync_changes")
+    assert (exit_code, data["applied"], data["remaining"]) == (0, 1, 0)
+
+
+def test_at_stage_off_it_says_that_nothing_is_captured(notes: AnyMigration) -> None:
+    exit_code, data = command("sync_changes")
+    assert exit_code == 4
+    assert "stage off: nothing is captured" in data["error"]
+    assert (data["applied"], data["remaining"]) == (0, 0)
+
+
+def test_following_for_some_seconds_applies_what_comes_meanwhile(
+    synced: AnyMigration, start_notes_command: Callable[..., Any]
+) -> None:
+    follower = start_notes_command("sync_changes", "--follow", "--max-seconds", "60", "--json")
+    wait_until(lambda: rows(FOLLOWING))
+    schema.add_rows(("a", "t", "x"))
+    wait_until(schema.modern_rows)
+    run("UPDATE legacy_notes SET body = 'y'")
+    wait_until(lambda: schema.modern_rows() == [("a", "t", ["y"])])
+    follower.send_signal(signal.SIGTERM)
+    exit_code, data, _ = ended(follower)
+    assert exit_code == 143
+    assert (data["applied"], data["failed"], data["remaining"]) == (2, 0, 0)
+    assert data["lag_p95_ms"] < 1000
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_cleanly_and_at_once(
+    synced: AnyMigration, start_notes_command: Callable[..., Any], number: int, exit_code: int
+) -> None:
+    follower = start_notes_command("sync_changes", "--follow", "--json")
+    wait_until(lambda: rows(FOLLOWING))
+    follower.send_signal(number)
+    began = time.monotonic()
+    got, data, errors = ended(follower)
+    assert (got, data["applied"]) == (exit_code, 0)
+    assert "run the same command again" in errors
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in errors
+
+
+def test_its_bound_ends_it_with_0(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"))
+    exit_code, data = command("sync_changes", "--follow", "--max-seconds", "0.3")
+    assert (exit_code, data["applied"]) == (0, 1)
+
+
+def test_it_outlives_its_connections(synced: AnyMigration, start_notes_command: Callable[..., Any]) -> None:
+    follower = start_notes_command("sync_changes", "--follow", "--json")
+    wait_until(lambda: rows(FOLLOWING))
+    before = rows(FOLLOWING)
+    run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+    )
+    wait_until(lambda: rows(FOLLOWING) and rows(FOLLOWING) != before)
+    schema.add_rows(("a", "t", "x"))
+    wait_until(schema.modern_rows)
+    follower.send_signal(signal.SIGINT)
+    exit_code, data, errors = ended(follower)
+    assert (exit_code, data["applied"]) == (130, 1)
+    assert "The database is not there" in errors
+
+
+def test_it_waits_while_nothing_is_captured_and_begins_when_something_is(
+    notes: AnyMigration, start_notes_command: Callable[..., Any]
+) -> None:
+    follower = start_notes_command("sync_changes", "--follow", "--json")
+    wait_until(lambda: rows(FOLLOWING))
+    begin_dual_write(notes)
+    schema.add_rows(("a", "t", "x"))
+    wait_until(schema.modern_rows)
+    follower.send_signal(signal.SIGTERM)
+    exit_code, data, errors = ended(follower)
+    assert (exit_code, data["applied"]) == (143, 1)
+    assert errors.count("stage off: nothing is captured") == 1
+
+
+def test_it_looks_every_second_even_when_nobody_calls(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"))
+    run("UPDATE migration_ops_dirtykey SET not_before = clock_timestamp() + interval '400 ms'")
+    stop = threading.Event()
+    done = Follower(synced, stop=stop, say=lambda sentence: None).run(seconds=2.5)
+    assert (done.applied, done.remaining) == (1, 0)
+
+
+def test_a_call_ends_the_wait_at_once(synced: AnyMigration) -> None:
+    with Listener() as listener:
+        began = time.monotonic()
+        with second_connection() as user:
+            user.execute("INSERT INTO legacy_notes (notebook, title, body) VALUES ('a', 't', 'x')")
+        assert listener.wait(30) is True
+        assert time.monotonic() - began < 5
+        assert listener.wait(0) is False
+    assert connection.is_usable()
