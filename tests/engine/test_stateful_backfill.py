@@ -25,6 +25,7 @@ from migration_ops.backfill.batch import Job, Place
 from migration_ops.conf import settings as engine_settings
 from migration_ops.definition import AnyMigration, Page, Side, Span
 from migration_ops.models import Run, RunKind
+from migration_ops.runs import Plan
 from migration_ops.sync import applier, capture
 from tests.engine.invariants import OutOfStepError, assert_in_step
 from tests.notes import schema
@@ -97,15 +98,8 @@ class Backfill(RuleBasedStateMachine):
         if not self.capture_before_copy:
             capture.remove(notes)
         with transaction.atomic():
-            self.run = runs.open_new(
-                notes,
-                RunKind.BACKFILL,
-                spans=LegacyNotes().spans(1),
-                side=Side.LEGACY,
-                options={},
-                total=None,
-                actor="",
-            ).run
+            plan = Plan(spans=LegacyNotes().spans(1), side=Side.LEGACY, options={}, total=None)
+            self.run = runs.open_new(notes, RunKind.BACKFILL, plan, actor="the test").run
         self.gate = Gate()
         self.job = Job(
             migration=replace(notes, legacy=lambda: self.store(self.gate)),
@@ -306,10 +300,10 @@ def test_nothing_is_lost_extra_or_different_in_any_order(notes: AnyMigration) ->
 
 def test_a_row_that_the_applier_knew_first_and_that_then_moved_leaves_nothing_behind(notes: AnyMigration) -> None:
     story = Backfill()
-    story.begin([("b", "x"), ("b", "y")])
-    story.insert("a", "z", low=True)
+    story.begin(rows=[("b", "x"), ("b", "y")])
+    story.insert(notebook="a", title="z", low=True)
     story.apply()
-    story.update(0, "y", "changed")
+    story.update(place=0, title="y", body="changed")
     story.teardown()
 
 
