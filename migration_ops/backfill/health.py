@@ -86,7 +86,7 @@ UNION SELECT pg_backend_pid()
 _READ = f"""
 WITH worker AS ({_WORKERS}),
 ours AS (
-    SELECT oid, relname FROM pg_class WHERE oid IN (SELECT to_regclass(name) FROM unnest(%(tables)s) AS name)),
+    SELECT oid, relname FROM pg_class WHERE oid IN (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)),
 lock AS MATERIALIZED (
     SELECT pid, locktype, relation, mode, granted, waitstart FROM pg_locks WHERE pid NOT IN (SELECT * FROM worker))
 SELECT

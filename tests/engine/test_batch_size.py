@@ -1,0 +1,134 @@
+"""Laws of the throttle and of the search for a refused row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migration_ops.backfill.batch_size import GROWTH, BatchSize
+from migration_ops.backfill.bisection import Bisection
+
+speeds = st.floats(min_value=0.5, max_value=200_000)
+sizes = st.integers(min_value=1, max_value=1_000)
+
+
+def throttle(start: int = 100, target: float = 0.2) -> BatchSize:
+    return BatchSize.adaptive(start=start, minimum=1, maximum=1_000, target=target)
+
+
+@given(speed=speeds, start=sizes, target=st.floats(min_value=0.01, max_value=2))
+def test_the_size_comes_to_the_target_for_any_constant_speed(speed: float, start: int, target: float) -> None:
+    size = throttle(start, target)
+    for _ in range(60):
+        size = size.after(rows=size.size, seconds=size.size / speed)
+    ideal = min(max(speed * target, 1), 1_000)
+    assert ideal - 2 <= size.size <= ideal + 1e-6 * ideal or size.size == 1
+
+
+@given(
+    start=sizes,
+    events=st.lists(
+        st.one_of(
+            st.just("halve"), st.tuples(st.integers(0, 5_000), st.floats(min_value=0, max_value=1e6)), st.just("calm")
+        ),
+        max_size=80,
+    ),
+)
+def test_the_size_never_leaves_its_bounds_and_never_jumps_up(start: int, events: list[object]) -> None:
+    size = throttle(start)
+    for event in events:
+        before = size.size
+        if isinstance(event, tuple):
+            size = size.after(rows=event[0], seconds=event[1])
+        else:
+            size = size.halved(size.size) if event == "halve" else size.smallest()
+        assert 1 <= size.size <= 1_000
+        assert size.size <= max(before + 1, before * GROWTH)
+
+
+def test_one_slow_batch_makes_the_next_one_small_at_once() -> None:
+    size = throttle(1_000)
+    for _ in range(10):
+        size = size.after(rows=1_000, seconds=0.2)
+    assert size.after(rows=1_000, seconds=2.0).size == 100
+
+
+def test_a_timeout_halves_what_was_tried_and_not_what_could_have_been() -> None:
+    assert replace(throttle(), size=800).halved(800).size == 400
+    assert replace(throttle(), size=800).halved(50).size == 25
+    assert throttle(1).halved(1).size == 1
+
+
+def test_a_fixed_size_stays_whatever_the_speed() -> None:
+    size = BatchSize.fixed(70)
+    for seconds in (0.0001, 100.0):
+        size = size.after(rows=70, seconds=seconds)
+        assert size.size == 70
+
+
+def test_a_fixed_size_recovers_after_a_timeout() -> None:
+    size = BatchSize.fixed(64).halved(64)
+    assert size.size == 32
+    for _ in range(3):
+        size = size.after(rows=size.size, seconds=0.1)
+    assert size.size == 64
+
+
+def test_an_empty_batch_teaches_nothing() -> None:
+    assert throttle().after(rows=0, seconds=5.0) == throttle()
+
+
+@pytest.mark.parametrize(("size", "minimum", "maximum"), [(0, 1, 10), (11, 1, 10), (1, 2, 10), (0, 0, 10)])
+def test_nonsense_is_refused(size: int, minimum: int, maximum: int) -> None:
+    with pytest.raises(ValueError, match="not within"):
+        BatchSize(size=size, minimum=minimum, maximum=maximum, target=0.2)
+
+
+def test_a_target_of_no_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="seconds"):
+        throttle(target=0.0)
+
+
+def search(total: int, poison: set[int], size: int) -> tuple[set[int], int]:
+    """Work through rows 0 … total−1 of which some are refused: what was set aside, and how many batches it took."""
+    bisection, position, aside, batches = Bisection(), 0, set(), 0
+    while position < total:
+        rows = min(bisection.limit(size), total - position)
+        batches += 1
+        assert batches < 50 * total + 50
+        refused = poison & set(range(position, position + rows))
+        if not refused:
+            bisection, position = bisection.passed(rows, size=size), position + rows
+        elif rows > 1:
+            bisection = bisection.refused(rows)
+        else:
+            aside.add(position)
+            bisection, position = bisection.set_aside(), position + 1
+    return aside, batches
+
+
+@given(total=st.integers(1, 300), size=st.integers(1, 200), data=st.data())
+def test_the_search_sets_exactly_the_refused_rows_aside(total: int, size: int, data: st.DataObject) -> None:
+    poison = data.draw(st.sets(st.integers(0, total - 1)))
+    assert search(total, poison, size)[0] == poison
+
+
+@given(poison=st.integers(0, 999))
+def test_one_refused_row_of_a_thousand_costs_some_thirty_batches(poison: int) -> None:
+    assert search(1_000, {poison}, 1_000)[1] <= 32
+
+
+def test_many_refused_rows_in_a_row_do_not_cost_a_search_each() -> None:
+    assert search(200, set(range(200)), 200)[1] <= 200 + 10
+
+
+def test_batches_grow_again_after_a_refused_row() -> None:
+    bisection, limits = Bisection().set_aside(), []
+    for _ in range(6):
+        rows = bisection.limit(20)
+        limits.append(rows)
+        bisection = bisection.passed(rows, size=20)
+    assert limits == [1, 2, 4, 8, 16, 20]
