@@ -98,7 +98,7 @@ def validation_clean(migration: AnyMigration) -> Gate:
         verdict=verdict,
         message=message,
         value=unequal,
-        n=run.result.get("boards_compared"),
+        n=run.result.get(f"{migration.plural}_compared"),
         k=unequal,
         threshold=0,
         age=_age(run.ended_at),
@@ -108,7 +108,7 @@ def validation_clean(migration: AnyMigration) -> Gate:
 def _doubt(run: Run, backfill: Run | None) -> str:
     """Why this validation proves nothing although it found nothing; empty if it proves what it says."""
     name, oldest, age = f"Validation {run.pk}", conf.settings().validation_max_age, _age(run.ended_at)
-    if run.result.get("complete") is not True or not all(kind in run.result for kind in MISMATCHES):
+    if run.result.get("complete") is not True or not all(isinstance(run.result.get(kind), int) for kind in MISMATCHES):
         return f"{name} is incomplete"
     if backfill is None or backfill.ended_at is None:
         return "No backfill of everything has succeeded that could have been validated"
@@ -198,8 +198,8 @@ def _last_whole_backfill(migration: AnyMigration) -> Run | None:
     if since is None:
         return None
     for run in _finished(migration, RunKind.BACKFILL).filter(started_at__gt=since):
-        said = {**run.options, **run.result}
-        if not any(said.get(narrowed) for narrowed in ("limit", "dry_run", "source")):
+        narrowed = (said.get(how) for said in (run.options, run.result) for how in ("limit", "dry_run", "source"))
+        if not any(narrowed):
             return run  # type: ignore[no-any-return]
     return None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from migration_ops import conf, guards
 from migration_ops.definition import AnyMigration, PreflightCheck, Status
@@ -43,12 +43,11 @@ def role(migration: AnyMigration) -> PreflightCheck:
 
 
 def migrations_applied(migration: AnyMigration) -> PreflightCheck:
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if plan:
-        names = ", ".join(f"{step.app_label}.{step.name}" for step, _ in plan[:5])
-        more = f" and {len(plan) - 5} more" if len(plan) > 5 else ""
-        return PreflightCheck("migrations_applied", FAIL, f"Not applied: {names}{more}.", "Run `manage.py migrate`.")
+    loader = MigrationLoader(connection)
+    missing = sorted(".".join(step) for step in set(loader.graph.nodes) - set(loader.applied_migrations))
+    if missing:
+        names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        return PreflightCheck("migrations_applied", FAIL, f"Not applied: {names}.", "Run `manage.py migrate`.")
     return PreflightCheck("migrations_applied", OK, "All migrations are applied.")
 
 

@@ -1,0 +1,266 @@
+"""The gates: what each rests on, and that too little evidence never opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from migration_ops import gates, transitions
+from migration_ops.definition import AnyMigration, ForeignKey, PreflightCheck, Status
+from migration_ops.gates import Gate, Verdict
+from migration_ops.models import Difference, DirtyKey, QuarantineItem, Run
+from migration_ops.stages import TRANSITIONS
+from tests.engine.syncing import rows, run
+from tests.notes import schema
+
+CLEAN = {
+    "complete": True,
+    "sample": None,
+    "notes_compared": 7,
+    "mismatched": 0,
+    "missing_in_modern": 0,
+    "missing_in_legacy": 0,
+}
+
+
+def now() -> datetime:
+    """The database's clock."""
+    ((moment,),) = rows("SELECT clock_timestamp()")
+    return moment  # type: ignore[no-any-return]
+
+
+def found(migration: AnyMigration, gate_id: str) -> Gate:
+    (gate,) = gates.evaluate(migration, [gate_id])
+    assert gate.id == gate_id
+    return gate
+
+
+def verdict(migration: AnyMigration, gate_id: str) -> Verdict:
+    return found(migration, gate_id).verdict
+
+
+@pytest.fixture
+def dual_write(notes: AnyMigration) -> AnyMigration:
+    transitions.advance(notes, actor="ann")
+    return notes
+
+
+def a_run(kind: str, *, age: timedelta = timedelta(0), status: str = "succeeded", **fields: Any) -> Run:
+    moment = now() - age
+    return Run.objects.create(
+        migration="notes", kind=kind, status=status, **{"started_at": moment, "ended_at": moment, **fields}
+    )
+
+
+def a_backfill(**fields: Any) -> Run:
+    return a_run("backfill", **{"result": {"rows_read": 3, "limit": None}, **fields})
+
+
+def a_validation(*, result: dict[str, Any] | None = None, **fields: Any) -> Run:
+    return a_run("validation", result={**CLEAN, **(result or {})}, **fields)
+
+
+def test_every_gate_up_to_shadow_has_an_evaluator(notes: AnyMigration) -> None:
+    needed = {gate_id for step in TRANSITIONS[:2] for gate_id in step.gates} | {"constraints_validated"}
+    assert not [gate for gate in gates.evaluate(notes, needed) if "No evaluator" in gate.message]
+
+
+def test_a_gate_nobody_can_compute_is_inconclusive(notes: AnyMigration) -> None:
+    gate = found(notes, "read_errors")
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert "No evaluator for gate read_errors is installed" in gate.message
+
+
+@pytest.fixture
+def breaking() -> Iterator[str]:
+    """A gate whose evaluator breaks the transaction it is called in."""
+
+    def evaluator(_: AnyMigration) -> Gate:
+        run("SELECT 1 / 0")
+        raise AssertionError
+
+    gates.register("breaking", evaluator)
+    yield "breaking"
+    gates.unregister("breaking")
+
+
+def test_an_evaluator_that_raises_closes_its_gate_and_spoils_nothing_else(notes: AnyMigration, breaking: str) -> None:
+    first, second = gates.evaluate(notes, [breaking, "dirty_keys_drained"])
+    assert first.verdict is Verdict.ERROR
+    assert "division by zero" in first.message
+    assert second.verdict is Verdict.PASS
+
+
+def test_a_gate_has_one_evaluator(breaking: str) -> None:
+    with pytest.raises(ValueError, match="'breaking' has an evaluator already"):
+        gates.register(breaking, lambda _: Gate(id=breaking, verdict=Verdict.PASS, message=""))
+
+
+def test_a_failed_preflight_check_closes_its_gate_and_a_warning_does_not(notes: AnyMigration) -> None:
+    warned = replace(notes, preflight=(lambda: PreflightCheck("own", Status.WARN, "Take care."),))
+    assert verdict(warned, "preflight_clean") is Verdict.PASS
+    failed = replace(notes, preflight=(lambda: PreflightCheck("own", Status.FAIL, "It is broken."),))
+    assert verdict(failed, "preflight_clean") is Verdict.FAIL
+    assert "own: It is broken." in found(failed, "preflight_clean").message
+
+
+def test_a_capture_trigger_that_is_switched_off_closes_the_gate(dual_write: AnyMigration) -> None:
+    assert verdict(dual_write, "capture_intact") is Verdict.PASS
+    run("ALTER TABLE legacy_notes DISABLE TRIGGER USER")
+    assert verdict(dual_write, "capture_intact") is Verdict.FAIL
+
+
+def test_captures_that_were_lost_close_the_gate(dual_write: AnyMigration) -> None:
+    run("SELECT nextval('migration_ops_capture_lost')")
+    assert verdict(dual_write, "capture_intact") is Verdict.FAIL
+
+
+def test_captures_that_were_lost_before_capture_was_switched_on_do_not_count(notes: AnyMigration) -> None:
+    run("SELECT nextval('migration_ops_capture_lost')")
+    transitions.advance(notes, actor="ann")
+    assert verdict(notes, "capture_intact") is Verdict.PASS
+
+
+def test_a_backfill_of_everything_opens_its_gate(dual_write: AnyMigration) -> None:
+    assert verdict(dual_write, "backfill_complete") is Verdict.INCONCLUSIVE
+    a_backfill()
+    assert verdict(dual_write, "backfill_complete") is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "cancelled"},
+        {"status": "running"},
+        {"status": "failed"},
+        {"age": timedelta(hours=1)},
+        {"result": {"limit": 100}},
+        {"options": {"limit": 100}},
+        {"options": {"dry_run": True}},
+        {"options": {"source": "rows.json"}},
+    ],
+)
+def test_a_backfill_that_saw_less_than_everything_opens_nothing(
+    dual_write: AnyMigration, fields: dict[str, Any]
+) -> None:
+    a_backfill(**fields)
+    assert verdict(dual_write, "backfill_complete") is Verdict.INCONCLUSIVE
+
+
+def test_a_backfill_from_before_capture_was_switched_off_opens_nothing(notes: AnyMigration) -> None:
+    transitions.advance(notes, actor="ann")
+    a_backfill()
+    transitions.back(notes, TRANSITIONS[0].source, actor="ann")
+    assert verdict(notes, "backfill_complete") is Verdict.INCONCLUSIVE
+    transitions.advance(notes, actor="ann")
+    assert verdict(notes, "backfill_complete") is Verdict.INCONCLUSIVE
+
+
+def test_an_open_row_in_quarantine_closes_the_gate_until_somebody_decides(notes: AnyMigration) -> None:
+    item = QuarantineItem.objects.create(migration="notes", row="1", code="c", message="m", found_at=now())
+    assert verdict(notes, "quarantine_decided") is Verdict.FAIL
+    item.status = "accepted"
+    item.save()
+    assert verdict(notes, "quarantine_decided") is Verdict.PASS
+    assert found(notes, "quarantine_decided").n == 1
+
+
+def test_a_clean_validation_of_everything_opens_its_gate(dual_write: AnyMigration) -> None:
+    a_backfill()
+    assert verdict(dual_write, "validation_clean") is Verdict.INCONCLUSIVE
+    a_validation()
+    gate = found(dual_write, "validation_clean")
+    assert (gate.verdict, gate.n, gate.k) == (Verdict.PASS, 7, 0)
+    assert gate.age is not None
+    assert gate.age < 60
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"result": {"complete": False}}, Verdict.INCONCLUSIVE),
+        ({"result": {"sample": 3000}}, Verdict.INCONCLUSIVE),
+        ({"result": {"mismatched": None}}, Verdict.INCONCLUSIVE),
+        ({"result": {"mismatched": 1}}, Verdict.FAIL),
+        ({"result": {"missing_in_modern": 1}}, Verdict.FAIL),
+        ({"result": {"missing_in_legacy": 1}}, Verdict.FAIL),
+        ({"status": "cancelled"}, Verdict.INCONCLUSIVE),
+        ({"status": "running"}, Verdict.INCONCLUSIVE),
+        ({"age": timedelta(minutes=1)}, Verdict.INCONCLUSIVE),
+        ({"ended_at": None}, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_validation_opens_its_gate_only_when_it_proves_something(
+    dual_write: AnyMigration, fields: dict[str, Any], expected: Verdict
+) -> None:
+    a_backfill()
+    a_validation(**fields)
+    assert verdict(dual_write, "validation_clean") is expected
+
+
+def test_a_result_without_its_counts_proves_nothing(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_run("validation", result={"complete": True, "sample": None})
+    assert verdict(dual_write, "validation_clean") is Verdict.INCONCLUSIVE
+
+
+def test_a_validation_grows_old(dual_write: AnyMigration, settings: Any) -> None:
+    a_backfill()
+    a_validation()
+    settings.MIGRATION_OPS = {"VALIDATION_MAX_AGE": timedelta(microseconds=1)}
+    gate = found(dual_write, "validation_clean")
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert "older than" in gate.message
+
+
+def test_a_new_backfill_asks_for_a_new_validation(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_validation()
+    a_backfill()
+    assert verdict(dual_write, "validation_clean") is Verdict.INCONCLUSIVE
+
+
+def test_a_difference_that_a_later_sample_found_closes_the_gate(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_validation()
+    sample = a_validation(result={"sample": 10, "mismatched": 1})
+    Difference.objects.create(migration="notes", run=sample, key="k", kind="mismatched", found_at=now())
+    assert verdict(dual_write, "validation_clean") is Verdict.FAIL
+
+
+def test_the_last_validation_of_everything_counts_and_not_the_best_one(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_validation()
+    a_validation(result={"mismatched": 1})
+    assert verdict(dual_write, "validation_clean") is Verdict.FAIL
+
+
+def test_a_change_that_waits_closes_the_gate_with_its_age(dual_write: AnyMigration) -> None:
+    assert verdict(dual_write, "dirty_keys_drained") is Verdict.PASS
+    schema.add_rows(("a", "t", "x"))
+    DirtyKey.objects.update(created_at=now() - timedelta(seconds=90))
+    gate = found(dual_write, "dirty_keys_drained")
+    assert (gate.verdict, gate.value) == (Verdict.FAIL, 1)
+    assert gate.age is not None
+    assert 90 <= gate.age < 150
+
+
+def test_a_constraint_that_is_not_validated_closes_the_gate(notes: AnyMigration) -> None:
+    assert verdict(notes, "constraints_validated") is Verdict.PASS
+    run("ALTER TABLE modern_notes ADD CONSTRAINT short CHECK (length(title) < 100) NOT VALID")
+    assert "short" in found(notes, "constraints_validated").message
+    assert verdict(notes, "constraints_validated") is Verdict.FAIL
+    run("ALTER TABLE modern_notes VALIDATE CONSTRAINT short")
+    assert verdict(notes, "constraints_validated") is Verdict.PASS
+
+
+def test_a_foreign_key_that_is_missing_closes_the_gate(notes: AnyMigration) -> None:
+    declared = replace(notes, foreign_keys=(ForeignKey("notes_of_legacy", "modern_notes", "id", "legacy_notes"),))
+    assert verdict(declared, "constraints_validated") is Verdict.FAIL
+    run("ALTER TABLE modern_notes ADD CONSTRAINT notes_of_legacy FOREIGN KEY (id) REFERENCES legacy_notes")
+    assert verdict(declared, "constraints_validated") is Verdict.PASS
+    run("ALTER TABLE modern_notes DROP CONSTRAINT notes_of_legacy")

@@ -1,0 +1,120 @@
+"""System checks: one test for each documented id, and none cries without a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from migration_ops import checks, conf, registry
+from migration_ops.definition import AnyMigration, ForeignKey
+from tests.notes.migration import notes, register_alone
+
+
+@pytest.fixture
+def alone() -> Any:
+    others = register_alone()
+    yield notes
+    for migration in registry.all_migrations():
+        registry.unregister(migration.name)
+    for migration in others:
+        registry.register(migration)
+
+
+def ids(check: Any) -> list[str]:
+    return [message.id for message in check(None)]
+
+
+def test_an_installation_as_it_should_be_passes(alone: AnyMigration) -> None:
+    assert [found for check in checks.CHECKS for found in check(None)] == []
+
+
+def test_every_id_is_explained() -> None:
+    documented = checks.__doc__ or ""
+    for number in range(1, 6):
+        assert f"migration_ops.E00{number}" in documented
+    assert "migration_ops.W001" in documented
+
+
+def test_e001_a_key_that_means_nothing_is_named_with_the_one_that_was_meant(settings: Any) -> None:
+    settings.MIGRATION_OPS = {"FENCE_TIMOUT": timedelta(seconds=1)}
+    (error,) = checks.check_settings(None)
+    assert error.id == "migration_ops.E001"
+    assert error.hint == "Did you mean 'FENCE_TIMEOUT'?"
+    with pytest.raises(ImproperlyConfigured, match="FENCE_TIMOUT"):
+        conf.settings()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"FENCE_TIMEOUT": 10},
+        {"FENCE_TIMEOUT": timedelta(0)},
+        {"FENCE_TIMEOUT": timedelta(seconds=-1)},
+        {"FENCE_TIMEOUT": timedelta(days=1000)},
+        {"BATCH_START": 0},
+        {"BATCH_START": 1.5},
+        {"BATCH_START": True},
+        {"BATCH_START": "100"},
+        {"BATCH_MINIMUM": 50, "BATCH_MAXIMUM": 10},
+        {"RETRY_FIRST_DELAY": timedelta(minutes=1)},
+    ],
+)
+def test_e002_a_value_that_makes_no_sense_is_named(settings: Any, wrong: dict[str, Any]) -> None:
+    settings.MIGRATION_OPS = wrong
+    assert set(ids(checks.check_settings)) == {"migration_ops.E002"}
+    with pytest.raises(ImproperlyConfigured):
+        conf.settings()
+
+
+def test_e002_settings_that_are_no_dict_are_refused(settings: Any) -> None:
+    settings.MIGRATION_OPS = ["FENCE_TIMEOUT"]
+    assert ids(checks.check_settings) == ["migration_ops.E002"]
+
+
+def test_settings_are_typed_and_every_key_has_a_default(settings: Any) -> None:
+    assert conf.settings() == conf.Settings()
+    settings.MIGRATION_OPS = {"FENCE_TIMEOUT": timedelta(seconds=3)}
+    assert conf.settings().fence_timeout == timedelta(seconds=3)
+    assert conf.settings().lease == conf.Settings().lease
+
+
+def test_every_setting_is_explained() -> None:
+    explained = conf.Settings.__doc__ or ""
+    assert [key for key in conf.KEYS if key.lower() not in explained] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "my notes"},
+        {"modern_tables": ()},
+        {"modern_tables": ("modern_notes", "modern_notes")},
+        {"rejection_codes": ()},
+        {"rejection_codes": ("same", "same")},
+        {"foreign_keys": (ForeignKey("fk", "somewhere", "id", "legacy_notes"),)},
+    ],
+)
+def test_e003_a_declaration_that_contradicts_itself_is_found(alone: AnyMigration, wrong: dict[str, Any]) -> None:
+    registry.unregister("notes")
+    registry.register(replace(notes, **wrong))
+    assert ids(checks.check_migrations) == ["migration_ops.E003"]
+
+
+def test_e004_a_stock_flag_is_not_trusted_with_a_rollout(settings: Any) -> None:
+    settings.WAFFLE_FLAG_MODEL = "waffle.Flag"
+    assert ids(checks.check_flag_model) == ["migration_ops.E004"]
+
+
+def test_e005_another_database_than_postgresql_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+    assert ids(checks.check_database) == ["migration_ops.E005"]
+
+
+def test_w001_an_installation_without_a_migration_is_warned(alone: AnyMigration) -> None:
+    registry.unregister("notes")
+    assert ids(checks.check_migrations) == ["migration_ops.W001"]
