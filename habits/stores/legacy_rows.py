@@ -83,7 +83,8 @@ _NO_REFLECTION = Reflection()
 _REMEMBERED_WEEKS = 65_536
 _weeks: dict[tuple[Any, ...], tuple[Mark, ...]] = {}
 """Marks by what a row says: there are few ways to fill seven cells, and boards that share them need less memory."""
-HABIT_KEYS = frozenset({"id", "name", "times"})
+_COLUMNS = frozenset(COLUMNS)
+_ANSWERS = frozenset(ANSWERS)
 
 
 class Unrepresentable(Exception):
@@ -145,7 +146,7 @@ def read_row(record: Record, owners: Container[UUID], *, fingerprint: str) -> Pa
     entries = habit_entries(record.get("habits"))
     answers = reflection_object(record.get("reflection"))
     reflection = read_answers(answers)
-    familiar = len(record) <= len(COLUMNS) and len(answers) <= len(ANSWERS)
+    familiar = record.keys() <= _COLUMNS and answers.keys() <= _ANSWERS
     texts = [theme, reward, reflection.best_day, reflection.easiest_habit, reflection.next_week_goal]
     habits = []
     for entry in entries:
@@ -156,7 +157,7 @@ def read_row(record: Record, owners: Container[UUID], *, fingerprint: str) -> Pa
         legacy_id = entry.get("id")
         if legacy_id.__class__ is not int:
             legacy_id, familiar = None, False
-        if len(entry) > len(HABIT_KEYS):
+        if len(entry) != 3 or "times" not in entry:
             familiar = False
         habits.append(Habit(name, read_times(entry.get("times")), time_period_of(name), legacy_id))
     if not storable("".join(texts)) or (not familiar and too_deep(record)):
