@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,9 @@ from config.embedded.exceptions import EmbeddedServerError
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
 """All that a server gets to see of ours: PGPORT, PGDATA and the like of the caller must not change it."""
+
+PAUSE = 0.02
+"""Seconds between two looks at a server that starts or ends."""
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes after which a server's log is put aside when it is started again."""
@@ -61,6 +66,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+def ended(pid: int, within: timedelta) -> bool:
+    """Wait for the end of a process; False if it is still alive after that time. Nobody need have reaped it."""
+    deadline = time.monotonic() + within.total_seconds()
+    while alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
 def works_in(pid: int, directory: Path) -> bool:
     """Whether this process runs and works in `directory`: a pid in a file says nothing after a reboot."""
     try:
@@ -69,9 +84,9 @@ def works_in(pid: int, directory: Path) -> bool:
         return False
 
 
-def processes_in(directory: Path) -> list[psutil.Process]:
-    """Every process that works in `directory`."""
-    return [process for process in psutil.process_iter() if works_in(process.pid, directory)]
+def processes_in(directory: Path) -> list[int]:
+    """The pids of every process that works in `directory`."""
+    return [pid for pid in psutil.pids() if works_in(pid, directory)]
 
 
 def tail(log: Path, lines: int = 8) -> str:

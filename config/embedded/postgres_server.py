@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import psycopg
 from psycopg import pq, sql
 
 from config.embedded.account import Account, open_tree, open_way, server_account
-from config.embedded.daemon import alive, launch, processes_in, run_as, tail, works_in
+from config.embedded.daemon import PAUSE, alive, ended, launch, processes_in, run_as, tail, works_in
 from config.embedded.exceptions import EmbeddedServerError
 from config.embedded.place import exclusive, provide_directory, socket_directory
 
@@ -37,10 +37,8 @@ DATABASE = "app"
 START_LIMIT = timedelta(minutes=5)
 """Crash recovery of a large WAL takes its time; whoever gives up earlier leaves a healthy server behind."""
 
+ORPHAN_LIMIT = timedelta(seconds=10)
 STOP_LIMIT = timedelta(seconds=60)
-PAUSE = 0.05
-"""Seconds between two looks."""
-
 CONFIGURATION = """\
 # Written at every start.
 listen_addresses = ''
@@ -131,14 +129,11 @@ class PostgresServer:
             pid = self.pid()
             if pid is None:
                 return False
-            process = psutil.Process(pid)
-            process.send_signal(signal.SIGINT)  # "fast": open transactions are rolled back
-            try:
-                process.wait(STOP_LIMIT.total_seconds())
-            except psutil.TimeoutExpired:
+            os.kill(pid, signal.SIGINT)  # "fast": open transactions are rolled back
+            if not ended(pid, STOP_LIMIT):
                 raise EmbeddedServerError(
                     f"PostgreSQL (pid {pid}) did not end within {STOP_LIMIT.seconds} s. Its log: {self.log}"
-                ) from None
+                )
             return True
 
     @cached_property
@@ -214,15 +209,16 @@ class PostgresServer:
         unfinished.rename(self.data)
 
     def _clear_leftovers(self) -> None:
-        """After kill -9 or a reboot: end orphaned backends, forget a pid that may be another process's by now."""
-        leftover = self.data / "postmaster.pid"
-        if not leftover.exists():
-            return
-        orphans = processes_in(self.data)
-        for orphan in orphans:
-            orphan.kill()
-        psutil.wait_procs(orphans, timeout=10)
-        leftover.unlink()
+        """After kill -9 or a reboot: end orphaned backends, and forget pids that may be other processes' by now, or
+        zombies'. PostgreSQL itself would believe them and refuse to start."""
+        pid_file = self.data / "postmaster.pid"
+        if pid_file.exists():
+            for orphan in processes_in(self.data):
+                with suppress(ProcessLookupError):
+                    os.kill(orphan, signal.SIGKILL)
+                ended(orphan, ORPHAN_LIMIT)
+        for leftover in (pid_file, self.sockets / SOCKET, self.sockets / f"{SOCKET}.lock"):
+            leftover.unlink(missing_ok=True)
 
     def _wait_until_ready(self, pid: int) -> bool:
         """Wait until this process accepts connections; False if it ended instead."""

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from config.embedded.daemon import alive, launch, tail
+from config.embedded.daemon import PAUSE, alive, ended, launch, tail
 from config.embedded.exceptions import EmbeddedServerError
 from config.embedded.place import exclusive, provide_directory, socket_directory
 
 SOCKET = "redis.sock"
 START_LIMIT = timedelta(minutes=1)
 STOP_LIMIT = timedelta(seconds=30)
-PAUSE = 0.02
-"""Seconds between two looks."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class RedisServer:
 
     def pid(self) -> int | None:
         """The pid of the running server process, or None."""
-        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
         try:
             return int(client.info("server")["process_id"])
         except redis.RedisError:
@@ -84,14 +85,11 @@ class RedisServer:
             pid = self.pid()
             if pid is None:
                 return False
-            process = psutil.Process(pid)
-            process.terminate()
-            try:
-                process.wait(STOP_LIMIT.total_seconds())
-            except psutil.TimeoutExpired:
+            os.kill(pid, signal.SIGTERM)
+            if not ended(pid, STOP_LIMIT):
                 raise EmbeddedServerError(
                     f"Redis (pid {pid}) did not end within {STOP_LIMIT.seconds} s. Its log: {self.log}"
-                ) from None
+                )
             return True
 
     def _command(self) -> list[str | Path]:

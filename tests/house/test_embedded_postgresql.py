@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 
 from config.embedded.account import server_account
-from config.embedded.daemon import launch
+from config.embedded.daemon import alive, ended, launch
 from config.embedded.exceptions import EmbeddedServerError
 from config.embedded.place import LONGEST_SOCKET_PATH, exclusive
 from config.embedded.postgres_server import PostgresServer
@@ -48,9 +49,8 @@ def kill(server: PostgresServer) -> int:
     """kill -9 of the server process, as the kernel does it when memory runs out."""
     pid = server.pid()
     assert pid is not None
-    process = psutil.Process(pid)
-    process.kill()
-    psutil.wait_procs([process], timeout=PATIENCE)
+    os.kill(pid, signal.SIGKILL)
+    assert ended(pid, timedelta(seconds=PATIENCE))
     return pid
 
 
@@ -125,7 +125,7 @@ def test_after_kill_9_the_next_connection_starts_it_again_with_all_that_was_comm
 
 def test_after_kill_9_a_backend_that_is_too_busy_to_notice_does_not_block_the_start(settled_house: House) -> None:
     with connect(settled_house.postgres) as connection:
-        backend = psutil.Process(connection.info.backend_pid)
+        backend = connection.info.backend_pid
         asked = threading.Event()
 
         def endless() -> None:
@@ -136,15 +136,15 @@ def test_after_kill_9_a_backend_that_is_too_busy_to_notice_does_not_block_the_st
         busy = threading.Thread(target=endless)
         busy.start()
         asked.wait(PATIENCE)
-        while not _is_busy(settled_house.postgres, backend.pid):
+        while not _is_busy(settled_house.postgres, backend):
             pass
         kill(settled_house.postgres)
-        assert backend.is_running()
+        assert alive(backend)
 
         assert settled_house.postgres.ensure()
         busy.join(PATIENCE)
 
-    assert not backend.is_running()
+    assert not alive(backend)
 
 
 def _is_busy(server: PostgresServer, backend: int) -> bool:
@@ -164,18 +164,19 @@ def test_a_half_written_pid_file_does_not_block_the_start(settled_house: House, 
 
 def test_a_pid_that_is_another_process_by_now_does_not_block_the_start(settled_house: House) -> None:
     server = settled_house.postgres
-    pid_file = server.data / "postmaster.pid"
-    before = pid_file.read_text()
+    files = [server.data / "postmaster.pid", server.sockets / ".s.PGSQL.5432.lock"]
+    before = {file: file.read_text() for file in files}
     server.stop()
     stranger = launch(server_account(server.home), ["/bin/sleep", "600"], server.log)
     try:
-        pid_file.write_text(re.sub(r"^\d+", str(stranger), before))
+        for file, content in before.items():
+            file.write_text(re.sub(r"^\d+", str(stranger), content))
 
         assert server.pid() is None
         assert server.ensure()
-        assert psutil.pid_exists(stranger), "a stranger was ended"
+        assert alive(stranger), "a stranger was ended"
     finally:
-        psutil.Process(stranger).kill()
+        os.kill(stranger, signal.SIGKILL)
 
 
 def test_a_cluster_that_was_made_only_half_is_made_again(house: House) -> None:
@@ -259,7 +260,7 @@ def test_stop_ends_it_and_says_whether_there_was_anything_to_end(settled_house: 
     assert pid is not None
 
     assert server.stop() is True
-    assert not psutil.pid_exists(pid)
+    assert not alive(pid)
     assert server.stop() is False
     assert server.ensure()
 

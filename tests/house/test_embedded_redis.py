@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+from datetime import timedelta
 
-import psutil
 import redis
 
+from config.embedded.daemon import ended
 from config.embedded.redis_server import RedisServer
 from tests.house.conftest import PATIENCE, House
 
@@ -42,9 +44,8 @@ def test_after_kill_9_the_next_look_at_the_queue_starts_it_and_finds_what_was_th
     house.python(ENQUEUE)
     pid = house.redis.pid()
     assert pid is not None
-    process = psutil.Process(pid)
-    process.kill()
-    psutil.wait_procs([process], timeout=PATIENCE)
+    os.kill(pid, signal.SIGKILL)
+    assert ended(pid, timedelta(seconds=PATIENCE))
 
     done = house.python(COUNT)
 
