@@ -15,6 +15,7 @@ from django.db import DatabaseError, IntegrityError, connection
 
 from migration_ops.definition import AnyMigration, ForeignKey
 from migration_ops.exceptions import TableBusy
+from migration_ops.patience import sqlstate
 from migration_ops.schema import lock_safe
 
 _CONSTRAINTS = """
@@ -36,6 +37,7 @@ SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conname = %s AND c
 """
 
 _EXAMPLE_LENGTH = 300
+_DUPLICATE_OBJECT = "42710"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ def validate(migration: AnyMigration) -> list[Constraint]:
         try:
             _add(key)
         except (DatabaseError, TableBusy) as error:
-            problems[key.table, key.name] = _first_line(error)
+            if not _added_meanwhile(error):
+                problems[key.table, key.name] = _first_line(error)
     for constraint in constraints(migration):
         place = constraint.table, constraint.name
         if constraint.validated or place in problems:
@@ -146,6 +149,11 @@ def _example(migration: AnyMigration, constraint: Constraint) -> str:
         )
         row = cursor.fetchone()
     return f"for example {row[0][:_EXAMPLE_LENGTH]}" if row else "the row is gone by now, so try again"
+
+
+def _added_meanwhile(error: Exception) -> bool:
+    """Whether somebody else, who validates as well, was faster."""
+    return isinstance(error, DatabaseError) and sqlstate(error) == _DUPLICATE_OBJECT
 
 
 def _first_line(error: Exception) -> str:
