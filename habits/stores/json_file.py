@@ -6,7 +6,6 @@ is on the folder, so that it leaves nothing behind and needs no right to create 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -157,6 +156,11 @@ def rewriting(path: Path, *, patience: timedelta = LOCK_PATIENCE) -> Iterator[Pa
         yield target
 
 
+def draft_of(target: Path) -> Path:
+    """Where the next version of this file is written; the same for every writer, so that nothing piles up."""
+    return target.with_name(f".{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}.rewriting")
+
+
 def replace(target: Path, source: BinaryIO, version: str, edits: Sequence[Edit]) -> str:
     """Put a changed copy in the place of the file, in one step. The caller holds `rewriting`.
 
@@ -172,7 +176,7 @@ def replace(target: Path, source: BinaryIO, version: str, edits: Sequence[Edit])
         FileChangedError: the file is no longer the one that was read; nothing was written.
         LegacyFileError: it cannot be written; nothing was written.
     """
-    draft = target.with_name(f".{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}.rewriting")
+    draft = draft_of(target)
     try:
         # Left over from a process that was killed: whoever made it does not hold the lock any more.
         draft.unlink(missing_ok=True)
@@ -212,7 +216,7 @@ def _copy(copy: BinaryIO, source: BinaryIO, start: int, end: int) -> None:
     while start < end:
         data = os.pread(source.fileno(), min(_COPY_BYTES, end - start), start)
         if not data:
-            raise OSError(errno.EIO, "the file became shorter while it was being copied")
+            raise FileChangedError("The file became shorter while it was being copied.")
         copy.write(data)
         start += len(data)
 

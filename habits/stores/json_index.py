@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -19,11 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
-from uuid import UUID
 
 from habits import board as board_module
-from habits.board import BoardKey, encode_key
-from habits.stores import exact_json, json_reader, json_record, legacy_rows
+from habits.stores import exact_json, json_entry, json_reader, json_record, legacy_rows
+from habits.stores.json_entry import FIRST_NAMELESS, Columns, Entry, describe
 from habits.stores.json_file import (
     FileChangedError,
     LegacyFileError,
@@ -34,13 +32,8 @@ from habits.stores.json_file import (
     settle,
     version_of,
 )
-from habits.stores.json_reader import JsonReader, Record, fingerprint
-from habits.stores.legacy_rows import fingerprint_of, key_of, owner_of, usable_id
+from habits.stores.json_reader import JsonReader, fingerprint
 from migration_ops.exceptions import UnusableInput
-
-FIRST_NAMELESS = -(2**63)
-"""Position of a record without usable id: this plus its ordinal. All of them come before all ids, so that rows that are
-added later come last, as in a table."""
 
 _BUILD_PATIENCE = timedelta(minutes=15)
 _ATTEMPTS = 5
@@ -75,75 +68,6 @@ _INDEXES = """
 CREATE UNIQUE INDEX record_position ON record (position);
 CREATE INDEX record_key ON record (key) WHERE key IS NOT NULL;
 """
-
-Columns = tuple[int, int, int, int, str, str | None, str | None, str, str | None, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One record in the index; `position` is its place in the store's order."""
-
-    ordinal: int
-    position: int
-    start: int
-    length: int
-    digest: str
-    key: str | None
-    owner: str | None
-    fingerprint: str
-    fault: str | None
-    message: str | None
-    shared_id: int | None
-
-    @property
-    def end(self) -> int:
-        return self.start + self.length
-
-    @property
-    def row(self) -> str:
-        return row_name(self.position)
-
-
-def row_name(position: int) -> str:
-    """How the row at this position is called: its id, or `#` and the number of its record where it has none."""
-    return str(position) if position >= 0 else f"#{position - FIRST_NAMELESS}"
-
-
-def position_of(row: str) -> int | None:
-    """The position of the row of this name; None for what is no row's name."""
-    digits = row.removeprefix("#")
-    if not digits.isascii() or not digits.isdecimal() or len(digits) > 19:
-        return None
-    number = int(digits)
-    return number if digits == row else FIRST_NAMELESS + number
-
-
-def describe(record: Record) -> Columns:
-    """What the index keeps of a record."""
-    position, content = FIRST_NAMELESS + record.ordinal, record.fingerprint
-    key: BoardKey | None = None
-    owner: UUID | None = None
-    fault, message = (record.fault.code, record.fault.message) if record.fault else (None, None)
-    if isinstance(record.value, dict):
-        known = {name: value for name, value in record.value.items() if name not in record.ambiguous}
-        if usable_id(known.get("id")):
-            position = known["id"]
-        key, owner = key_of(known), owner_of(known.get("user_id"))
-        if fault is None:
-            content = fingerprint_of(known)
-    length = record.end - record.start
-    return (
-        record.ordinal,
-        position,
-        record.start,
-        length,
-        record.fingerprint,
-        None if key is None else encode_key(key),
-        None if owner is None else str(owner),
-        content,
-        fault,
-        message,
-    )
 
 
 class Snapshot:
@@ -283,7 +207,9 @@ class FileIndex:
             except (sqlite3.OperationalError, OSError) as error:
                 raise LegacyFileError(f"The index {self._index} of {self._path} cannot be written: {error}.") from error
             finally:
-                self._draft.unlink(missing_ok=True)
+                # What cannot be removed here cannot be written either, and the next one to build says so.
+                with suppress(OSError):
+                    self._draft.unlink(missing_ok=True)
 
     def _changed(self, stream: BinaryIO, version: str) -> bool:
         return version_of(os.fstat(stream.fileno())) != version or current_version(self._path) != version
@@ -323,6 +249,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 @lru_cache(maxsize=1)
 def _recipe() -> str:
     """Of the code that decides what an index says: another release builds its own."""
-    modules = (json_reader, json_record, exact_json, legacy_rows, board_module)
+    modules = (json_entry, json_reader, json_record, exact_json, legacy_rows, board_module)
     code = b"".join(Path(module.__file__ or "").read_bytes() for module in modules)
     return blake2b(code, digest_size=12).hexdigest()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from habits.stores.json_file import Edit, replace
-from habits.stores.json_index import Entry, FileIndex, Snapshot, describe, insert
+from habits.stores.json_entry import Entry, describe
+from habits.stores.json_file import Edit, LegacyFileError, replace
+from habits.stores.json_index import FileIndex, Snapshot, insert
 from habits.stores.json_reader import Record, fingerprint
 from habits.stores.json_record import RecordDecoder
+
+logger = logging.getLogger(__name__)
 
 _MAX_SEPARATOR = 256
 """More white space than this between two records is not imitated."""
@@ -50,7 +54,11 @@ def apply(rewrite: Rewrite, snapshot: Snapshot, index: FileIndex, target: Path) 
     if rewrite.removed and nameless:
         # Records are called by their number in the file, and the numbers are others now.
         return
-    index.derive(snapshot, version, partial(_follow, rewrite=rewrite, plan=plan))
+    try:
+        index.derive(snapshot, version, partial(_follow, rewrite=rewrite, plan=plan))
+    except LegacyFileError:
+        # The file itself is in place; whoever reads next builds the index, or fails with the same reason.
+        logger.warning("The index of %s could not follow its new version.", target, exc_info=True)
 
 
 def _plan(rewrite: Rewrite, snapshot: Snapshot, *, lines: bool) -> _Plan:

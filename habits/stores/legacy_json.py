@@ -21,10 +21,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
 
 from habits.board import Board, BoardKey, decode_key, encode_key
-from habits.stores.json_archive import GoingRow, archive
+from habits.stores import json_changes as changes
+from habits.stores.json_archive import archive
+from habits.stores.json_entry import Entry, position_of
 from habits.stores.json_file import (
     LOCK_PATIENCE,
     FileChangedError,
@@ -32,15 +33,14 @@ from habits.stores.json_file import (
     current_version,
     rewriting,
 )
-from habits.stores.json_index import Entry, FileIndex, Snapshot, position_of
-from habits.stores.json_record import MAX_RECORD_BYTES, RecordDecoder, decode_checked, dump, rewrite
-from habits.stores.json_rewrite import Rewrite, apply
+from habits.stores.json_index import FileIndex, Snapshot
+from habits.stores.json_record import MAX_RECORD_BYTES, RecordDecoder, decode_checked
+from habits.stores.json_rewrite import apply
 from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
-from habits.stores.legacy_changes import new_record, write_back
 from habits.stores.legacy_queries import users_among
 from habits.stores.legacy_rows import MAX_ID, ParsedRow, owner_of
 from habits.stores.legacy_verdict import parse
-from migration_ops.definition import Batch, CapturedTable, Json, Page, Rejection, Saved, Span
+from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.sync.bookkeeping import accepted_rows
 
@@ -125,7 +125,7 @@ class LegacyJsonStore:
             LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
         """
         boards = {board.key: board for board in documents}
-        return self._write(lambda snapshot: self._plan_save(snapshot, boards))
+        return self._write(lambda snapshot: changes.save(snapshot, boards, self._writable(snapshot, boards)))
 
     def delete(self, keys: Collection[BoardKey]) -> int:
         """Remove the rows of these boards, after a copy of each went to the archive; how many boards there were.
@@ -134,7 +134,7 @@ class LegacyJsonStore:
             DocumentHeld: a row of one of them is in quarantine.
             LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
         """
-        return self._write(lambda snapshot: self._plan_delete(snapshot, keys))
+        return self._write(lambda snapshot: changes.delete(snapshot, self._writable(snapshot, keys)))
 
     def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
         """Boards chosen at random; which ones depends on the seed and the keys in the file alone."""
@@ -168,7 +168,7 @@ class LegacyJsonStore:
         owner = owner_of(unit)
         if owner is None or not users_among([str(owner)]):
             raise UnusableInput(f"There is no user {unit}; create the account first.")
-        return self._write(lambda snapshot: _plan_owner(snapshot, rows, owner))
+        return self._write(lambda snapshot: changes.give_owner(snapshot, _positions(rows), owner))
 
     def version(self) -> str | None:
         return current_version(self._path)
@@ -195,7 +195,7 @@ class LegacyJsonStore:
                 self._index.discard()
         raise LegacyFileError(f"{self._path} was changed {_ATTEMPTS} times while it was being read; try again later.")
 
-    def _write(self, plan: Callable[[Snapshot], tuple[Rewrite, list[GoingRow], ResultT]]) -> ResultT:
+    def _write(self, plan: Callable[[Snapshot], changes.Planned[ResultT]]) -> ResultT:
         """Replace the file by what `plan` makes of its present version."""
         for _ in range(_ATTEMPTS):
             try:
@@ -244,39 +244,11 @@ class LegacyJsonStore:
 
     def _writable(self, snapshot: Snapshot, keys: Iterable[BoardKey]) -> list[AssembledBoard]:
         assembly = self._load(snapshot, keys, exact=True)
-        for rejection in assembly.rejections:
-            if not rejection.accepted:
-                raise DocumentHeld(
-                    f"Row {rejection.row} is in quarantine ({rejection.code}), so its board was not written."
-                )
+        holding = [rejection for rejection in assembly.rejections if not rejection.accepted and not rejection.held_by]
+        if holding:
+            culprit = holding[0]
+            raise DocumentHeld(f"Row {culprit.row} is in quarantine ({culprit.code}), so its board was not written.")
         return assembly.boards
-
-    def _plan_save(self, snapshot: Snapshot, boards: Mapping[BoardKey, Board]) -> tuple[Rewrite, list[GoingRow], Saved]:
-        current = {assembled.board.key: assembled for assembled in self._writable(snapshot, boards)}
-        wanted, going, added = Rewrite(), list[GoingRow](), list[Board]()
-        for key, board in boards.items():
-            assembled = current.get(key)
-            if assembled is None:
-                added.append(board)
-            elif change := write_back(assembled, board):
-                leader = assembled.rows[0]
-                entry = _entry(snapshot, leader)
-                text = rewrite(snapshot.text(entry), leader.record, change.changes)
-                wanted.changed.append((entry, _fitting(text, leader.row)))
-                for row in change.removed:
-                    _remove(snapshot, row, wanted, going)
-        if added:
-            wanted.added = _new_texts(snapshot, added)
-        written = len(wanted.changed) + len(added)
-        return wanted, going, Saved(written, len(boards) - written)
-
-    def _plan_delete(self, snapshot: Snapshot, keys: Collection[BoardKey]) -> tuple[Rewrite, list[GoingRow], int]:
-        wanted, going = Rewrite(), list[GoingRow]()
-        boards = self._writable(snapshot, keys)
-        for assembled in boards:
-            for row in assembled.rows:
-                _remove(snapshot, row, wanted, going)
-        return wanted, going, len(boards)
 
 
 def _entries_of_page(snapshot: Snapshot, span: Span, limit: int) -> tuple[list[Entry], bool]:
@@ -337,48 +309,3 @@ def _faulty(snapshot: Snapshot, entry: Entry) -> Rejection[BoardKey]:
         raw = raw if len(raw) <= _SHOWN else raw[:_SHOWN] + "…"
     key = None if entry.key is None else decode_key(entry.key)
     return Rejection(entry.row, entry.fault or "", entry.message or "", key, raw, entry.fingerprint)
-
-
-def _entry(snapshot: Snapshot, row: ParsedRow) -> Entry:
-    return next(snapshot.entries("position = ?", row.id))
-
-
-def _remove(snapshot: Snapshot, row: ParsedRow, wanted: Rewrite, going: list[GoingRow]) -> None:
-    entry = _entry(snapshot, row)
-    wanted.removed.append(entry)
-    going.append(GoingRow(row.row, row.key, snapshot.text(entry)))
-
-
-def _new_texts(snapshot: Snapshot, boards: Iterable[Board]) -> list[str]:
-    highest = snapshot.number("SELECT max(position) FROM record WHERE position >= 0") or 0
-    shared = snapshot.number("SELECT max(shared_id) FROM record") or 0
-    now = timezone.now().isoformat()
-    texts = []
-    for number, board in enumerate(boards, max(highest, shared) + 1):
-        if number > MAX_ID:
-            raise LegacyFileError("There is no id left for a new row: the highest possible one is taken.")
-        record = {"id": number, **new_record(board), "created_at": now, "updated_at": now}
-        texts.append(_fitting(dump(record), str(number)))
-    return texts
-
-
-def _fitting(text: str, row: str) -> str:
-    size = len(text.encode())
-    if size > MAX_RECORD_BYTES:
-        raise LegacyFileError(f"Row {row} would have {size:,} bytes; a record may have {MAX_RECORD_BYTES:,}.")
-    return text
-
-
-def _plan_owner(snapshot: Snapshot, rows: Collection[str], owner: UUID) -> tuple[Rewrite, list[GoingRow], int]:
-    wanted = Rewrite()
-    for entry in snapshot.among("position", _positions(rows)):
-        if entry.fault is not None:
-            raise UnusableInput(f"Row {entry.row} cannot be changed: {entry.message}")
-        text = snapshot.text(entry)
-        record: dict[str, Json] = RecordDecoder().decode(text, exact=True).value
-        known = record.get("user_id")
-        if known is not None and known != "":
-            raise UnusableInput(f"Row {entry.row} has an owner already ({known}); an owner never changes.")
-        changed = rewrite(text, record, {"user_id": str(owner)})
-        wanted.changed.append((entry, _fitting(changed, entry.row)))
-    return wanted, [], len(wanted.changed)
