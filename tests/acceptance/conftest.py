@@ -41,7 +41,7 @@ def legacy_file(transactional_db: None, settings: Any, tmp_path: Path) -> Callab
 
 
 @pytest.fixture(params=["legacy_table", "legacy_file"])
-def legacy_rows(request: pytest.FixtureRequest) -> Callable[[], list[dict[str, Any]]]:
+def legacy_rows(request: pytest.FixtureRequest, transactional_db: None) -> Callable[[], list[dict[str, Any]]]:
     """The legacy rows as they are now, from either kind of installation."""
     rows: Callable[[], list[dict[str, Any]]] = request.getfixturevalue(request.param)
     return rows
