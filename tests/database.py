@@ -13,4 +13,7 @@ def database_url() -> str:
     user, password = quote(str(parameters.get("user", ""))), quote(str(parameters.get("password") or ""))
     host, port = str(parameters.get("host") or "localhost"), parameters.get("port") or 5432
     account = f"{user}:{password}" if password else user
-    return f"postgres://{account}@{quote(host, safe='')}:{port}/{quote(str(parameters['dbname']))}"
+    name = quote(str(parameters["dbname"]))
+    if host.startswith("/"):  # a socket; in the place of a host name it would be read in lower case
+        return f"postgres://{account}@/{name}?host={quote(host, safe='')}&port={port}"
+    return f"postgres://{account}@{host}:{port}/{name}"

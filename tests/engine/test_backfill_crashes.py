@@ -71,7 +71,8 @@ def test_killed_at_any_point_and_run_again_it_ends_in_the_same_data(
     expected = content()
     wipe()
     killed = start_notes_command("backfill", "--batch-size", "7", "--json", failpoint=failpoint)
-    assert end(killed)["code"] == -signal.SIGKILL
+    ended = end(killed)
+    assert ended["code"] == -signal.SIGKILL, ended
     code, said, error = backfill("--batch-size", "7")
     assert code == 3, error
     assert content() == expected
