@@ -302,6 +302,7 @@ def test_who_holds_the_legacy_table_is_named_and_nobody_waits_long_behind_the_st
     longest = 0.0
     with second_connection() as user:
         user.autocommit = True
+        user.execute("SET statement_timeout = '5s'")
         while step.is_alive():
             began = time.monotonic()
             user.execute("INSERT INTO legacy_notes (notebook, title, body) VALUES ('b', 't', 'x')")
