@@ -100,7 +100,7 @@ def drain(migration: AnyMigration, *, limit: int | None = None, stop: Callable[[
     due = dirty.now()
     _refuse_unless_synced(migration, state.stage(migration))
     polling.poll(migration)
-    while not stop():
+    while not stop() and dirty.is_due(migration, due=due):
         step = _step(migration, limit or settings().sync_batch, due=due)
         total.add(step)
         if not step.applied and not step.failed:
@@ -212,15 +212,14 @@ def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict
 
 def _carry(migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage) -> None:
     encoded = {migration.encode_key(key): key for key in changed}
-    for side in Side:
-        for key in dirty.pending(migration, side, encoded):
-            changed[encoded[key]].add(side)
+    for key, side in dirty.sides(migration, encoded):
+        changed[encoded[key]].add(side)
     both = {key for key, sides in changed.items() if len(sides) == 2}
     winner = authority(stage)
     sources = {key: winner if key in both else next(iter(sides)) for key, sides in changed.items()}
     at = dirty.now()
-    for side, carry_over in ((Side.LEGACY, carry.from_legacy), (Side.MODERN, carry.from_modern)):
-        keys = {key for key, source in sources.items() if source is side}
+    for source, carry_over in ((Side.LEGACY, carry.from_legacy), (Side.MODERN, carry.from_modern)):
+        keys = {key for key, side in sources.items() if side is source}
         carry_over(migration, keys, conflicts=both & keys, at=at)
 
 

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
@@ -33,14 +34,13 @@ DELETE FROM migration_ops_dirtykey WHERE id = ANY(%s)
 RETURNING extract(epoch FROM clock_timestamp() - created_at) * 1000
 """
 
-# A notice that was asked for on one side while the other side's change of the same key still waits.
-_PENDING = """
-SELECT key FROM migration_ops_dirtykey
- WHERE migration = %(migration)s AND side = %(side)s AND key = ANY(%(keys)s)
+# By key, as the list names it or as the lineage has the row it names; taken or not.
+_SIDES = """
+SELECT key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
  UNION
-SELECT lineage.key FROM migration_ops_dirtykey AS dirty
+SELECT lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
   JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
- WHERE dirty.migration = %(migration)s AND dirty.side = %(side)s AND lineage.key = ANY(%(keys)s)
+ WHERE dirty.migration = %(migration)s AND lineage.key = ANY(%(keys)s)
 """
 
 _DEFER = """
@@ -133,11 +133,22 @@ def failing(migration: AnyMigration) -> int:
     return DirtyKey.objects.filter(migration=migration.name, attempts__gt=0).count()
 
 
+def is_due(migration: AnyMigration, *, due: datetime) -> bool:
+    """Whether there is anything to claim, be it taken by somebody or not."""
+    waiting = Q(not_before=None) | Q(not_before__lte=due)
+    return DirtyKey.objects.filter(waiting, migration=migration.name).exists()
+
+
+def sides(migration: AnyMigration, keys: Collection[str]) -> list[tuple[str, Side]]:
+    """On which sides, says the list, these encoded keys changed; notices that somebody has taken count too."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SIDES, {"migration": migration.name, "keys": list(keys)})
+        return [(key, Side(side)) for key, side in cursor.fetchall()]
+
+
 def pending(migration: AnyMigration, side: Side, keys: Collection[str]) -> set[str]:
     """Those of these encoded keys of which the list says, taken or not, that they changed on this side."""
-    with connection.cursor() as cursor:
-        cursor.execute(_PENDING, {"migration": migration.name, "side": side.value, "keys": list(keys)})
-        return {key for (key,) in cursor.fetchall()}
+    return {key for key, changed in sides(migration, keys) if changed is side}
 
 
 @dataclass(frozen=True, slots=True)
