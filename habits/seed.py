@@ -66,7 +66,7 @@ def _seed_table(data: DataSet, *, reset: bool) -> Seeded:
             last = 0
             with cursor.copy(f"COPY habit_tracker ({', '.join(COLUMNS)}) FROM STDIN") as copy:
                 for record in data.records():
-                    copy.write_row(_row(record))
+                    copy.write_row(table_values(record))
                     last = record["id"]
             cursor.execute(
                 "SELECT setval(pg_get_serial_sequence('habit_tracker', 'id'), greatest(%s, (SELECT last_value FROM "
@@ -84,7 +84,8 @@ def _sequence(cursor: Any) -> str:
     return str(cursor.fetchone()[0])
 
 
-def _row(record: Record) -> list[Any]:
+def table_values(record: Record) -> list[Any]:
+    """The row as values of `COLUMNS`, for the table."""
     return [
         json.dumps(record[column], ensure_ascii=False)
         if column in ("habits", "reflection") and record[column] is not None

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from habits.board import Board, BoardKey, Habit, Reflection, time_period_of
@@ -17,6 +18,9 @@ OTHER_OWNER = UUID("b8a1abcd-1a69-46c7-8da4-f9fc3c6da5d7")
 OWNERS = frozenset({OWNER, OTHER_OWNER})
 MONDAY = date(2025, 7, 21)
 KEY = BoardKey(OWNER, "달이", MONDAY)
+
+law = settings(deadline=None)
+"""For laws whose examples take longer on a busy machine."""
 
 texts = st.sampled_from(["", "성장하는 나", "새 책", "🍦\n🎬", " ", "<b>&"]) | st.text(
     st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8

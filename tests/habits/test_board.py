@@ -36,7 +36,7 @@ from habits.board import (
     set_theme,
     time_period_of,
 )
-from tests.habits.legacy_strategies import KEY, OWNER, boards
+from tests.habits.legacy_strategies import KEY, OWNER, boards, law
 
 BOARD = Board(KEY, habits=(Habit("양치하기", legacy_id=7), Habit("책 읽기"), Habit("운동")))
 
@@ -48,6 +48,7 @@ def test_marking_a_cell_changes_that_cell_and_no_other() -> None:
     assert BOARD.habits[1].times == ("none",) * 7
 
 
+@law
 @given(boards(), st.integers(0, 4), st.integers(0, 6))
 def test_a_cleared_cell_is_blank_and_clearing_undoes_marking(board: Board, position: int, day: int) -> None:
     if position < len(board.habits):
@@ -118,6 +119,7 @@ def test_the_score_is_the_number_of_green_cells() -> None:
     assert (board.score, board.max_score) == (3, 21)
 
 
+@law
 @given(st.dates())
 def test_a_week_begins_on_the_monday_on_or_before_a_day(day: date) -> None:
     if day.toordinal() > 7:

@@ -21,7 +21,7 @@ from habits.stores.legacy_changes import new_record, week_period, write_back
 from habits.stores.legacy_rows import ParsedRow, fingerprint_of
 from habits.stores.legacy_verdict import CODES, parse
 from migration_ops.definition import Conflict, Rejection
-from tests.habits.legacy_strategies import KEY, OTHER_OWNER, OWNER, OWNERS, boards, records, rows_of_one_board
+from tests.habits.legacy_strategies import KEY, OTHER_OWNER, OWNER, OWNERS, boards, law, records, rows_of_one_board
 
 BLANK_TIMES = [""] * 7
 
@@ -458,11 +458,13 @@ def test_text_that_is_no_json_says_what_it_amounts_to(text: str, code: str) -> N
     assert raised.value.code == code
 
 
+@law
 @given(records())
 def test_every_row_that_keeps_the_policy_is_a_board(record: dict[str, Any]) -> None:
     assert parsed(record).key == KEY
 
 
+@law
 @given(rows_of_one_board(), st.randoms(use_true_random=False))
 def test_merging_does_not_depend_on_the_order_of_the_rows(rows: list[dict[str, Any]], order: random.Random) -> None:
     shuffled = list(rows)
@@ -470,6 +472,7 @@ def test_merging_does_not_depend_on_the_order_of_the_rows(rows: list[dict[str, A
     assert assemble(map(parsed, rows)) == assemble(map(parsed, shuffled))
 
 
+@law
 @given(rows_of_one_board())
 def test_merging_drops_no_mark(rows: list[dict[str, Any]]) -> None:
     merged = assembled(*rows)
@@ -509,6 +512,7 @@ def written(current: AssembledBoard, board: Board) -> list[dict[str, Any]]:
     return rows
 
 
+@law
 @given(rows_of_one_board())
 def test_writing_back_an_unchanged_board_changes_nothing(rows: list[dict[str, Any]]) -> None:
     current = assembled(*rows)
@@ -516,6 +520,7 @@ def test_writing_back_an_unchanged_board_changes_nothing(rows: list[dict[str, An
     assert not write_back(current, replace(current.board))
 
 
+@law
 @given(rows_of_one_board(), boards())
 def test_what_is_written_is_read_again_and_writing_it_twice_changes_nothing(
     rows: list[dict[str, Any]], board: Board
@@ -527,6 +532,7 @@ def test_what_is_written_is_read_again_and_writing_it_twice_changes_nothing(
     assert rows == before
 
 
+@law
 @given(rows_of_one_board(), boards())
 def test_writing_keeps_id_dates_and_unknown_keys_of_the_leading_row(rows: list[dict[str, Any]], board: Board) -> None:
     current = assembled(*rows)
@@ -538,6 +544,7 @@ def test_writing_keeps_id_dates_and_unknown_keys_of_the_leading_row(rows: list[d
         assert row_now["reflection"]["mood"] == leader["reflection"]["mood"]
 
 
+@law
 @given(records(), st.data())
 def test_every_habit_that_stays_keeps_its_entry_wherever_it_moves(record: dict[str, Any], data: st.DataObject) -> None:
     current = assembled(record)
@@ -550,6 +557,7 @@ def test_every_habit_that_stays_keeps_its_entry_wherever_it_moves(record: dict[s
             assert entries == [current.entries[place] for place in order]
 
 
+@law
 @given(boards())
 def test_a_new_row_says_what_its_board_says(board: Board) -> None:
     assert assembled({"id": 1, **new_record(board)}).board == board
