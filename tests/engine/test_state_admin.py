@@ -15,7 +15,9 @@ from migration_ops.definition import AnyMigration
 from migration_ops.models import DirtyKey, HistoryEntry, QuarantineItem, Run, RunRange
 
 MODELS = sorted(
-    (model._meta.model_name or "" for model, page in admin.site._registry.items() if isinstance(page, ReadOnlyAdmin))
+    model._meta.model_name or ""
+    for model, page in admin.site._registry.items()
+    if isinstance(page, ReadOnlyAdmin) and model._meta.app_label == "migration_ops"
 )
 
 
