@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from django.db import connection
 
 from tests.acceptance.commands import run
 from tests.acceptance.modern import query
+from tests.acceptance.oracle import read
 
-ROWS = "SELECT to_jsonb(t) FROM habit_tracker t ORDER BY id"
+ROWS = "SELECT to_jsonb(t)::text FROM habit_tracker t ORDER BY id"
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def legacy_table(transactional_db: None) -> Iterator[Callable[[], list[dict[str,
     assert run("seed_legacy", "--rows", "2000", "--seed", "7", "--messy", "--reset").exit_code == 0
 
     def rows() -> list[dict[str, Any]]:
-        return [json.loads(row) if isinstance(row, str) else row for (row,) in query(ROWS)]
+        return [read(row) for (row,) in query(ROWS)]
 
     yield rows
     with connection.cursor() as cursor:
@@ -37,7 +37,7 @@ def legacy_file(transactional_db: None, settings: Any, tmp_path: Path) -> Callab
     settings.LEGACY_JSON_PATH = str(path)
     settings.VAR_DIR = tmp_path / "var"
     assert run("seed_legacy", "--rows", "2000", "--seed", "7", "--messy", "--reset").exit_code == 0
-    return lambda: json.loads(path.read_text(encoding="utf-8"))["records"]
+    return lambda: read(path.read_text(encoding="utf-8"))["records"]
 
 
 @pytest.fixture(params=["legacy_table", "legacy_file"])

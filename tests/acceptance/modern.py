@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import Any
 
@@ -48,7 +49,7 @@ def boards() -> dict[Key, dict[str, Any]]:
         found[(owner, child, monday)] = {
             "theme": theme,
             "reward": reward,
-            "reflection": {answer: (reflection or {}).get(answer) or "" for answer in ANSWERS},
+            "reflection": {answer: json.loads(reflection)[answer] for answer in ANSWERS},
             "habits": [(name, marks) for name, marks, _ in lines[week]],
             "bands": [band for _, _, band in lines[week]],
         }

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -25,39 +25,112 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Expected:
-    """What must be in the modern tables, and what must be in quarantine."""
+    """What must be in the modern tables, and what must be in quarantine, by row as the product names it."""
 
     boards: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    rejected: dict[int, str] = field(default_factory=dict)
-    held: set[int] = field(default_factory=set)
+    rejected: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
 
     @property
     def marks(self) -> int:
         return sum(mark != "none" for board in self.boards.values() for _, times in board["habits"] for mark in times)
 
 
+class Object(dict[str, Any]):
+    """A JSON object that knows whether a key stood in it twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice = len(pairs) > len(self)
+
+
+def read(text: str) -> Any:
+    """JSON, with what `json.loads` is silent about kept visible."""
+    return json.loads(
+        text, object_pairs_hook=Object, parse_constant=lambda name: float(name.replace("Infinity", "inf"))
+    )
+
+
 def expect(rows: Iterable[Mapping[str, Any]], owners: set[str]) -> Expected:
-    """The boards and rejections that these legacy rows must become."""
+    """The boards and rejections that these legacy rows must become; rows in the order of their store, as `read`."""
     expected = Expected()
     groups: dict[Key, list[dict[str, Any]]] = defaultdict(list)
     spoiled: set[Key] = set()
-    for row in rows:
+    listed = list(rows)
+    ids = Counter(row.get("id") if isinstance(row, dict) else None for row in listed)
+    for number, row in enumerate(listed, start=1):
+        if not isinstance(row, dict) or ids[row.get("id")] > 1 or type(row.get("id")) is not int:
+            code = "duplicate_key" if isinstance(row, dict) else "habits_malformed"
+            expected.rejected[f"#{number}"] = limit_of(row) or code
+            if isinstance(row, dict) and (spoiled_key := key_of(row, owners)[0]):
+                spoiled.add(spoiled_key)
+            continue
         key, code = key_of(row, owners)
+        code = limit_of(row) or code
         content = None
         if code is None:
             content, code = content_of(row)
         if code is not None:
-            expected.rejected[row["id"]] = code
+            expected.rejected[str(row["id"])] = code
             if key is not None:
                 spoiled.add(key)
         elif key is not None and content is not None:
             groups[key].append({"id": row["id"], **content})
     for key, members in groups.items():
         if key in spoiled:
-            expected.held.update(member["id"] for member in members)
+            expected.held.update(str(member["id"]) for member in members)
         else:
             expected.boards[key] = merged(members)
     return expected
+
+
+def limit_of(row: Any) -> str | None:
+    """The code of a row that is too much as a whole, or not what text and JSON may be."""
+    nested = [read_or_none(row.get(name)) for name in ("habits", "reflection")] if isinstance(row, dict) else []
+    if len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) > 1_048_576:
+        return "record_too_large"
+    if depth(row) > 32 or any(depth(value) > 31 for value in nested):
+        return "record_too_large"
+    parts = [part for value in (row, *nested) for part in everything(value)]
+    if any(isinstance(part, Object) and part.twice for part in parts):
+        return "duplicate_key"
+    if isinstance(row, dict) and any(
+        isinstance(part, str) and ("\x00" in part or any("\ud800" <= letter <= "\udfff" for letter in part))
+        for part in texts_of(row, nested)
+    ):
+        return "text_invalid"
+    return None
+
+
+def read_or_none(value: Any) -> Any:
+    try:
+        return read(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def texts_of(row: Mapping[str, Any], nested: list[Any]) -> list[Any]:
+    habits = nested[0] if nested[0] is not None else row.get("habits")
+    reflection = nested[1] if nested[1] is not None else row.get("reflection")
+    names = [habit.get("name") for habit in habits if isinstance(habit, dict)] if isinstance(habits, list) else []
+    answers = list(reflection.values()) if isinstance(reflection, dict) else []
+    return [row.get("child_name"), row.get("theme"), row.get("reward"), *names, *answers]
+
+
+def everything(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from everything(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from everything(part)
+
+
+def depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
 def key_of(row: Mapping[str, Any], owners: set[str]) -> tuple[Key | None, str | None]:
@@ -124,6 +197,8 @@ def content_of(row: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | Non
                 return None, "status_unknown"
         lines.append((name, marks))
     reflection = row.get("reflection") or {}
+    if isinstance(reflection, str):
+        reflection = read_or_none(reflection)
     if not isinstance(reflection, dict) or any(
         not isinstance(reflection.get(answer), str | None) for answer in ANSWERS
     ):
