@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from django.db import DatabaseError
 
@@ -152,6 +152,14 @@ class Page(Batch[KeyT, DocumentT]):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPage(Generic[KeyT]):
+    """One step of a scan for keys alone: the keys, and where the next step begins; None when the span is exhausted."""
+
+    keys: list[KeyT]
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """What `Store.save` did: documents that had to be written, and documents that were equal already."""
 
@@ -219,6 +227,15 @@ class Store(Protocol[KeyT, DocumentT]):
 
     def estimate(self) -> int | None:
         """Roughly how many rows there are, cheaply; None if unknown."""
+        ...
+
+
+@runtime_checkable
+class ListsKeys(Protocol[KeyT]):
+    """A fast path a store may offer to whoever needs no content. Without it, keys are taken from `scan`."""
+
+    def scan_keys(self, span: Span, limit: int) -> KeyPage[KeyT]:
+        """The keys of the documents that `scan` would return, in the same order, with the same cursors."""
         ...
 
 

@@ -13,8 +13,8 @@ from habits.board import Board, BoardKey, Habit
 from habits.identifiers import ordered_uuid
 from habits.stores import modern_copy
 from habits.stores.modern_changes import DETAILS, changes, same, statements
-from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards
-from migration_ops.definition import Batch, CapturedTable, Page, Saved, Span
+from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards, stored_key
+from migration_ops.definition import Batch, CapturedTable, KeyPage, Page, Saved, Span
 
 FIND = """
 SELECT c.id, w.id
@@ -35,6 +35,15 @@ SELECT id, user_id, name FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS new 
     ON CONFLICT (user_id, name) DO NOTHING
 """
 """Sorted, so that two transactions that add the same children wait for each other and never in a circle."""
+
+KEYS = """
+SELECT page.id, page.child_id, page.user_id, c.user_id, c.name, page.week_start_date
+  FROM (SELECT id, child_id, user_id, week_start_date FROM weeks
+         WHERE (%(after)s::uuid IS NULL OR id > %(after)s::uuid) AND (%(until)s::uuid IS NULL OR id <= %(until)s::uuid)
+         ORDER BY id LIMIT %(limit)s) AS page
+  LEFT JOIN LATERAL (SELECT user_id, name FROM children WHERE id = page.child_id LIMIT 1) AS c ON true
+ ORDER BY page.id
+"""
 
 LOCK = "SELECT id FROM weeks WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE"
 
@@ -92,6 +101,14 @@ class ModernStore:
             boards = _claimed(week_ids, boards, claim)
         cursor = str(week_ids[-1]) if len(week_ids) == limit and str(week_ids[-1]) != span.until else None
         return Page(documents=boards, cursor=cursor, rows=len(boards))
+
+    def scan_keys(self, span: Span, limit: int) -> KeyPage[BoardKey]:
+        with connection.cursor() as cursor:
+            cursor.execute(KEYS, {"after": span.after, "until": span.until, "limit": limit})
+            weeks = cursor.fetchall()
+        keys = [stored_key(*week[1:]) for week in weeks]
+        last = str(weeks[-1][0]) if weeks else None
+        return KeyPage(keys, last if len(weeks) == limit and last != span.until else None)
 
     def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
         week_ids = [place.week for place in _find(list(keys)) if place.week]

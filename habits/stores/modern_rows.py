@@ -68,12 +68,18 @@ def missing_child(key: BoardKey) -> UUID | None:
     return UUID(found[1]) if found else None
 
 
+def stored_key(child_id: UUID, owner: UUID, child_owner: UUID | None, name: str | None, monday: date) -> BoardKey:
+    """The key of a week by its own row and its child's; the latter's values are None where there is no child."""
+    if child_owner is None or name is None:
+        return BoardKey(owner, f"⟨child {child_id} is missing⟩", monday)
+    return BoardKey(child_owner, name, monday)
+
+
 def stored_boards(rows: Sequence[Sequence[Any]]) -> Iterator[Stored]:
     """The weeks that these rows of `READ` describe."""
     for week_id, child_id, owner, child_owner, name, monday, sunday, week_end, theme, reward, reflection, lines in rows:
         anomalies: list[str] = []
         if child_owner is None:
-            name, child_owner = f"⟨child {child_id} is missing⟩", owner
             anomalies.append("weeks.child_id names no child")
         elif child_owner != owner:
             anomalies.append(f"weeks.user_id is {owner}, the child belongs to {child_owner}")
@@ -84,7 +90,7 @@ def stored_boards(rows: Sequence[Sequence[Any]]) -> Iterator[Stored]:
         answers = _reflection(reflection, anomalies)
         misfit = bool(anomalies)
         habits = _habits(lines, monday, anomalies) if lines is not None else ()
-        key = BoardKey(child_owner, name, monday)
+        key = stored_key(child_id, owner, child_owner, name, monday)
         yield Stored(week_id, Board(key, theme, reward, answers, habits, tuple(anomalies)), misfit)
 
 

@@ -8,8 +8,10 @@ Memory does not grow with the data: suspects are kept in the database, as keys.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +20,7 @@ from django.db import transaction
 
 from migration_ops.backfill.batch_size import BatchSize
 from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, Cursor, Rejection, RowStore, Span, Store
+from migration_ops.definition import AnyMigration, Cursor, ListsKeys, Rejection, RowStore, Span, Store
 from migration_ops.failpoints import failpoint, label
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
@@ -27,6 +29,9 @@ from migration_ops.verify.snapshot import in_snapshot
 
 CHUNK_COMPARED = label("validation_chunk_compared")
 CHUNK_NOTED = label("validation_chunk_noted")
+
+CHUNK_SECONDS = 1.0
+"""How long a snapshot should last. Nobody waits for a reader, but a long one keeps vacuum from its work."""
 
 Progress = Callable[[int, Tally], None]
 """Told after every chunk: the number of the pass, and what has been counted so far."""
@@ -59,7 +64,8 @@ def _pass(journal: Journal, number: int, look: Callable[[Span, int], Chunk], pro
     while not journal.ranges[number].done:
         span = Span(after=journal.ranges[number].cursor)
         started = time.monotonic()
-        chunk = in_snapshot(partial(look, span), sizes.size)
+        with _undisturbed():
+            chunk = in_snapshot(partial(look, span), sizes.size)
         rows = chunk.tally.legacy_rows + chunk.tally.modern_documents
         sizes = sizes.after(rows=rows, seconds=time.monotonic() - started)
         failpoint(CHUNK_COMPARED)
@@ -73,14 +79,21 @@ def _pass(journal: Journal, number: int, look: Callable[[Span, int], Chunk], pro
         progress(number, journal.tally())
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Without the collector of cycles, a fifth faster: a chunk makes a hundred thousand values and not one cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _sizes() -> BatchSize:
-    limits = settings()
-    return BatchSize.adaptive(
-        start=min(limits.batch_start, limits.compare_batch),
-        minimum=1,
-        maximum=limits.compare_batch,
-        target=limits.batch_target.total_seconds(),
-    )
+    largest = settings().compare_batch
+    return BatchSize.adaptive(start=largest, minimum=1, maximum=largest, target=CHUNK_SECONDS)
 
 
 def compare_chunk(
@@ -101,11 +114,14 @@ def compare_chunk(
 
 
 def extras_chunk(legacy: RowStore[Any, Any], modern: Store[Any, Any], span: Span, limit: int) -> Chunk:
-    """One page of modern, asked whether legacy has anything of its keys."""
-    page = modern.scan(span, limit)
-    absent = legacy.absent([document.key for document in page.documents])
-    tally = Tally(modern_documents=page.rows)
-    reasons = []
-    if page.rows != len(page.documents) or page.rejections:
-        reasons.append("The modern store holds documents that it cannot read.")
-    return Chunk(page.cursor, tally, dict.fromkeys(absent, Kind.MISSING_IN_LEGACY), [], tuple(reasons))
+    """One page of modern, asked whether legacy has anything of its keys. Their content had its turn."""
+    if isinstance(modern, ListsKeys):
+        listed = modern.scan_keys(span, limit)
+        keys, cursor, unreadable = listed.keys, listed.cursor, False
+    else:
+        page = modern.scan(span, limit)
+        keys, cursor = [document.key for document in page.documents], page.cursor
+        unreadable = page.rows != len(keys) or bool(page.rejections)
+    suspects = dict.fromkeys(legacy.absent(keys), Kind.MISSING_IN_LEGACY)
+    reasons = ("The modern store holds documents that it cannot read.",) if unreadable else ()
+    return Chunk(cursor, Tally(modern_documents=len(keys)), suspects, [], reasons)

@@ -25,6 +25,7 @@ FAILPOINTS = [
     "validation_chunk_noted:1",
     "validation_chunk_compared:2",
     "validation_chunk_noted:3",
+    "validation_chunk_compared:5",
     "validation_suspects_settled:1",
 ]
 
@@ -33,10 +34,11 @@ FAILPOINTS = [
 def test_a_killed_validation_goes_on_and_counts_nothing_twice(
     notes: AnyMigration, start_notes_command: Start, failpoint: str
 ) -> None:
-    fill(250)
-    copy_over(notes)
-    run("UPDATE modern_notes SET lines = '{other}' WHERE title IN ('n0000', 'n0249')")
-    run("DELETE FROM modern_notes WHERE title = 'n0120'")
+    numbers = "FROM generate_series(0, 2499) AS n"
+    run(f"INSERT INTO legacy_notes (notebook, title, body) SELECT 'home', to_char(n, 'FM0000'), 'x' {numbers}")
+    run(f"INSERT INTO modern_notes (notebook, title, lines) SELECT 'home', to_char(n, 'FM0000'), '{{x}}' {numbers}")
+    run("UPDATE modern_notes SET lines = '{other}' WHERE title IN ('0000', '2499')")
+    run("DELETE FROM modern_notes WHERE title = '1200'")
     run("INSERT INTO modern_notes (notebook, title, lines) VALUES ('zzz', 'last', '{}')")
 
     killed = start_notes_command("validate_migration", "--json", failpoint=failpoint)
@@ -46,9 +48,10 @@ def test_a_killed_validation_goes_on_and_counts_nothing_twice(
 
     assert finished.returncode == 5, err
     data = json.loads(out)
-    assert (data["legacy_rows"], data["notes_compared"], data["complete"]) == (250, 250, True)
-    assert (data["matched"], data["mismatched"], data["missing_in_modern"], data["missing_in_legacy"]) == (247, 2, 1, 1)
-    assert data["cells"] == {"legacy": 250, "modern": 249, "equal": 247}
+    assert (data["legacy_rows"], data["notes_compared"], data["complete"]) == (2500, 2500, True)
+    assert (data["matched"], data["mismatched"]) == (2497, 2)
+    assert (data["missing_in_modern"], data["missing_in_legacy"]) == (1, 1)
+    assert data["cells"] == {"legacy": 2500, "modern": 2499, "equal": 2497}
     assert Run.objects.count() == 1
     assert Difference.objects.count() == 4
 
