@@ -173,7 +173,7 @@ def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: s
         raise _changed(before)
     if step.forward:
         _not_held(before)
-    found = _open(step, gates.evaluate(migration, step.gates))
+    found = _open(step, gates.evaluate(migration, step.gates, fenced=True))
     evidence: dict[str, Any] = {"version": before.version + 1, "gates": [gate.as_dict() for gate in found]}
     captures, captured = (stage in stages.CAPTURING_LEGACY for stage in (step.target, step.source))
     if captures and not captured:

@@ -18,19 +18,20 @@ __all__ = ["Evaluator", "Gate", "Verdict", "evaluate", "register", "register_all
 
 Evaluator = Callable[[AnyMigration], Gate]
 
-_evaluators: dict[str, Evaluator] = {}
+_evaluators: dict[str, tuple[Evaluator, Evaluator]] = {}
 
 
-def register(gate_id: str, evaluator: Evaluator) -> None:
+def register(gate_id: str, evaluator: Evaluator, *, fenced: Evaluator | None = None) -> None:
     """Say how this gate is computed.
 
-    The evaluator reads and never writes, and should take milliseconds: it is called once more inside the transition,
-    while writers wait.
+    An evaluator reads and never writes. It is called once more inside the transition, while writers wait, and must
+    take milliseconds there; `fenced` is what to ask then, for a gate that takes longer as a whole.
 
     Raises:
         ValueError: it is computed in another way already.
     """
-    if _evaluators.setdefault(gate_id, evaluator) is not evaluator:
+    both = (evaluator, fenced or evaluator)
+    if _evaluators.setdefault(gate_id, both) != both:
         raise ValueError(f"Gate {gate_id!r} has an evaluator already.")
 
 
@@ -39,13 +40,16 @@ def unregister(gate_id: str) -> None:
     _evaluators.pop(gate_id, None)
 
 
-def evaluate(migration: AnyMigration, gate_ids: Iterable[str]) -> tuple[Gate, ...]:
-    """These gates as they are now, in this order. Never raises: what cannot be evaluated is closed, and says why."""
-    return tuple(_evaluate(migration, gate_id) for gate_id in gate_ids)
+def evaluate(migration: AnyMigration, gate_ids: Iterable[str], *, fenced: bool = False) -> tuple[Gate, ...]:
+    """These gates as they are now, in this order; `fenced` while writers wait.
+
+    Never raises: what cannot be evaluated is closed, and says why.
+    """
+    return tuple(_evaluate(migration, gate_id, fenced) for gate_id in gate_ids)
 
 
-def _evaluate(migration: AnyMigration, gate_id: str) -> Gate:
-    evaluator = _evaluators.get(gate_id)
+def _evaluate(migration: AnyMigration, gate_id: str, fenced: bool) -> Gate:
+    evaluator = _evaluators.get(gate_id, (None, None))[fenced]
     if evaluator is None:
         return Gate(
             id=gate_id,
@@ -70,4 +74,4 @@ def _first_line(error: Exception) -> str:
 def register_all() -> None:
     """Register the gates the engine itself brings."""
     for gate_id, evaluator in evidence.EVALUATORS.items():
-        register(gate_id, evaluator)
+        register(gate_id, evaluator, fenced=evidence.WHILE_WRITERS_WAIT.get(gate_id))

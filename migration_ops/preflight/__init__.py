@@ -1,7 +1,7 @@
 """What is looked at before a migration starts, and again before each time capture is switched on.
 
-Every check reads the catalog only and takes milliseconds. `run` never raises on a broken database: what cannot be
-looked at is a failed check with the reason.
+The engine's checks read the catalog only; a domain's own may read data. `run` never raises on a broken database: what
+cannot be looked at is a failed check with the reason.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ class Report:
         return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
 
 
-def run(migration: AnyMigration) -> Report:
-    """Look at everything. An unreachable database is one failed check; the others are not tried then."""
+def run(migration: AnyMigration, *, domain: bool = True) -> Report:
+    """Look at everything; without `domain` only at what the catalog says, which takes milliseconds.
+
+    An unreachable database is one failed check; the others are not tried then.
+    """
     reachable = _database()
     if reachable.status is Status.FAIL:
         return Report((reachable,))
     engine = [_look(check.__name__, partial(check, migration)) for check in CHECKS]
-    domain = [_look(getattr(check, "__name__", migration.name), check) for check in migration.preflight]
-    return Report((reachable, *engine, *domain))
+    own = [_look(getattr(check, "__name__", migration.name), check) for check in migration.preflight if domain]
+    return Report((reachable, *engine, *own))
 
 
 def _database() -> PreflightCheck:

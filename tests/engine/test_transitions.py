@@ -15,7 +15,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from migration_ops import gates, history, locks, stages, state, transitions
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, PreflightCheck, Status
 from migration_ops.exceptions import FenceBusy, GateClosed, IllegalTransition, Refused, StageChanged, UnusableInput
 from migration_ops.gates import Gate, Verdict
 from migration_ops.models import HistoryEntry, MigrationState
@@ -31,7 +31,7 @@ Evaluate = Callable[[AnyMigration], Gate]
 @pytest.fixture
 def gate(notes: AnyMigration) -> Iterator[Callable[[str, Evaluate], None]]:
     """Put another evaluator in a gate's place, until the end of the test."""
-    replaced: dict[str, Evaluate] = {}
+    replaced: dict[str, tuple[Evaluate, Evaluate]] = {}
 
     def put(gate_id: str, evaluator: Evaluate) -> None:
         replaced[gate_id] = gates._evaluators[gate_id]
@@ -39,9 +39,9 @@ def gate(notes: AnyMigration) -> Iterator[Callable[[str, Evaluate], None]]:
         gates.register(gate_id, evaluator)
 
     yield put
-    for gate_id, evaluator in replaced.items():
+    for gate_id, (evaluator, fenced) in replaced.items():
         gates.unregister(gate_id)
-        gates.register(gate_id, evaluator)
+        gates.register(gate_id, evaluator, fenced=fenced)
 
 
 @pytest.fixture
@@ -154,6 +154,18 @@ def test_a_gate_that_closes_behind_the_fence_refuses_the_step(
     assert state.stage(notes) is Stage.OFF
     assert not capture.status(notes).intact
     assert not HistoryEntry.objects.exists()
+
+
+def test_the_domains_own_checks_are_made_before_writers_wait_and_not_while_they_do(notes: AnyMigration) -> None:
+    made_while_fenced: list[bool] = []
+
+    def reads_a_lot() -> PreflightCheck:
+        mine = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND pid = pg_backend_pid()"
+        made_while_fenced.append(rows(mine) != [])
+        return PreflightCheck("reads_a_lot", Status.OK, "Fine.")
+
+    assert advance(replace(notes, preflight=(reads_a_lot,))).after.stage is Stage.DUAL_WRITE
+    assert made_while_fenced == [False]
 
 
 def test_a_gate_without_an_evaluator_refuses_the_step(notes: AnyMigration, open_gates: None) -> None:
