@@ -311,6 +311,7 @@ def _close(
     try:
         with transaction.atomic():
             said = None
+            opened.run.refresh_from_db(fields=["worked_seconds"])  # the heartbeat adds to it in the database
             if result is not None:
                 said = {**report.figures(migration, opened.run), **result}
             runs.close(opened, status, error=error, result=said)

@@ -73,6 +73,13 @@ def test_every_row_is_written_merged_or_in_quarantine_and_the_counts_add_up(writ
     assert_in_step()
 
 
+def test_the_speed_is_that_of_the_run_that_just_ended(writing: AnyMigration) -> None:
+    schema.add_rows(*MESS)
+    _, said, _ = backfill()
+    assert said["seconds"] > 0
+    assert said["rows_per_second"] == pytest.approx(7 / said["seconds"], rel=0.1)
+
+
 def test_a_second_run_reads_everything_and_writes_nothing(writing: AnyMigration) -> None:
     schema.add_rows(*MESS)
     backfill()
