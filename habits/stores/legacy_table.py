@@ -68,7 +68,7 @@ class LegacyTableStore:
             if claim is not None:
                 claim(new)
             known |= new
-            numbers = queries.heads_of_keys(new, known=[int(row) for row in outcomes])
+            numbers = set(queries.heads_of_keys(new, known=[int(row) for row in outcomes]))
             lock = "" if claim is None else "share"
             outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock=lock)}
         return self._assemble(outcomes.values()).page(present, cursor)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habits.board import Board, BoardKey, add_habit, mark, move_habit, remove_habit, rename_habit, set_theme
+from habits.board import Board, BoardKey, Habit, add_habit, mark, move_habit, remove_habit, rename_habit, set_theme
 from habits.stores.exact_json import UnreadableJson, decode_jsonb, decode_strict, encode
 from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
 from habits.stores.legacy_changes import new_record, week_period, write_back
@@ -386,6 +386,13 @@ def test_ids_and_unknown_keys_follow_a_habit_that_is_moved_or_renamed() -> None:
     entries = write_back(current, moved).changes["habits"]
     assert [(entry["name"], entry["c"]) for entry in entries] == [("가", 1), ("가", 3), ("새 이름", 2)]
     assert [entry["times"][0] for entry in entries] == ["red", "", ""]
+
+
+def test_of_two_habits_with_one_name_the_one_that_stays_in_its_place_keeps_its_id() -> None:
+    current = assembled(row(habits=[habit("가", number=5), habit("가", "red", number=6)]))
+    replaced = replace(current.board, habits=(Habit("다"), current.board.habits[1]))
+    stripped = replace(replaced, habits=tuple(replace(line, legacy_id=None) for line in replaced.habits))
+    assert [entry["id"] for entry in write_back(current, stripped).changes["habits"]] == [5, 6]
 
 
 def test_a_habit_without_its_name_is_recognised_by_its_legacy_id() -> None:
