@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 
 from migration_ops import failpoints, locks
-from migration_ops.definition import AnyMigration, Batch, Side, Span
+from migration_ops.definition import AnyMigration, Batch, Rejection, Side, Span
 from migration_ops.exceptions import Refused
 from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, QuarantineItem
 from migration_ops.sync import applier, dirty, origin
@@ -45,6 +45,11 @@ class Interrupted(LegacyNotes):
         self._at("keys_of", after=False)
         found = super().keys_of(wanted)
         self._at("keys_of", after=True)
+        return found
+
+    def keyless(self, wanted: Collection[str]) -> list[Rejection[NoteKey]]:
+        found = super().keyless(wanted)
+        self._at("keyless", after=True)
         return found
 
     def load(self, keys: Collection[NoteKey], *, lock: bool = False) -> Batch[NoteKey, Note]:
@@ -246,6 +251,24 @@ def test_a_row_that_comes_back_while_its_deletion_is_applied_stays(synced: AnyMi
     again = somebody_else("INSERT INTO legacy_notes (id, notebook, title, body) VALUES (%s, 'a', 'u', 'y')", row)
     drain(interrupted(synced, "keys_of", again, after=True))
     assert schema.modern_rows() == [("a", "u", ["y"])]
+    assert_in_step()
+
+
+def test_what_one_applier_saw_of_a_row_is_not_written_over_what_another_saw_later(synced: AnyMigration) -> None:
+    (row,) = schema.add_rows((None, "t", "x"))
+    others: list[tuple[threading.Thread, list[Any]]] = []
+
+    def mend_and_apply_meanwhile() -> None:
+        somebody_else("UPDATE legacy_notes SET notebook = 'a' WHERE id = %s", row)()
+        others.append(in_thread(lambda: drain(synced)))
+        thread, _ = others[0]
+        while thread.is_alive() and not rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            thread.join(0.01)
+
+    apply_changes(interrupted(synced, "keyless", mend_and_apply_meanwhile, after=True))
+    others[0][0].join()
+    drain(synced)
+    assert QuarantineItem.objects.get().status == "resolved"
     assert_in_step()
 
 
