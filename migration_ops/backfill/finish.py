@@ -25,10 +25,8 @@ def mark_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
 
     A row can only have gone unnoticed while capture was off, that is before this run began.
     """
-    if job.fresh:
-        return 0
     vanished, last = 0, ""
-    while not stop.requested:
+    while not (job.fresh or stop.requested):
         beat()
         known = Lineage.objects.filter(migration=job.migration.name, row__gt=last).order_by("row")
         rows = list(known.values_list("row", flat=True)[:CHUNK])

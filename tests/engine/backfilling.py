@@ -16,7 +16,7 @@ from migration_ops.backfill import lease as leases
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import Run, RunKind
 from migration_ops.runs import Plan
-from tests.notes import schema
+from tests.engine.syncing import rows
 
 
 def eventually(condition: Callable[[], Any], *, seconds: float = 15.0) -> Any:
@@ -46,7 +46,13 @@ def make_run(migration: AnyMigration) -> Run:
 
 def fill(count: int) -> list[int]:
     """So many notes of one line, `n0000` and so on in ten notebooks; the ids of their rows."""
-    return schema.add_rows(*((f"book{n % 10}", f"n{n:04}", f"line {n}") for n in range(count)))
+    made = rows(
+        "INSERT INTO legacy_notes (notebook, title, body)"
+        " SELECT 'book' || n %% 10, 'n' || lpad(n::text, 4, '0'), 'line ' || n FROM generate_series(0, %s - 1) AS n"
+        " ORDER BY n RETURNING id",
+        count,
+    )
+    return [number for (number,) in made]
 
 
 def backfill(*arguments: str) -> tuple[int, dict[str, Any], str]:
