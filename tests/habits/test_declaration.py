@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connection, transaction
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from habits.board import BLANK, DAYS, Board, BoardKey, Habit, Mark, Reflection
@@ -30,6 +31,8 @@ from tests.habits import strategies
 
 KEY = BoardKey(UUID("0b0e8d4e-7b1c-4f4e-9a55-0d6a5d0f3c11"), "지우", date(2025, 7, 21))
 GREEN: tuple[Mark, ...] = ("green",) * 7
+law = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 CONTRACT_CODES = [
     "owner_missing",
     "owner_unknown",
@@ -51,6 +54,7 @@ def test_the_migration_of_boards_is_registered() -> None:
     assert registry.get("boards") is migration
 
 
+@law
 @given(strategies.keys())
 def test_a_key_survives_as_canonical_text(key: BoardKey) -> None:
     text = migration.encode_key(key)
@@ -65,6 +69,7 @@ def test_a_key_looks_as_agreed() -> None:
     assert migration.encode_key(key) == '["0b0e8d4e-7b1c-4f4e-9a55-0d6a5d0f3c11","a\\"b, 👩‍👧","2025-07-21"]'
 
 
+@law
 @given(st.data())
 def test_there_is_a_difference_exactly_when_boards_are_not_equal(data: st.DataObject) -> None:
     one = data.draw(strategies.boards(KEY, max_habits=6))
@@ -125,6 +130,7 @@ def test_legacy_ids_are_no_difference() -> None:
     assert differences(Board(KEY, habits=(Habit("물", legacy_id=1),)), Board(KEY, habits=(Habit("물"),))) == []
 
 
+@law
 @given(strategies.boards(KEY, max_habits=8), strategies.boards(KEY, max_habits=8))
 def test_equal_marks_are_at_most_the_marks_of_either(one: Board, other: Board) -> None:
     assert marks(one) == sum(cell != BLANK for habit in one.habits for cell in habit.times)
@@ -140,6 +146,7 @@ def test_a_mark_counts_as_equal_only_in_the_same_place_with_the_same_colour() ->
     assert (marks(one), marks(other), equal_marks(one, other)) == (10, 3, 1)
 
 
+@law
 @given(strategies.boards(max_habits=4))
 def test_an_image_is_json_and_holds_all_of_a_board(board: Board) -> None:
     shown = json.loads(json.dumps(image(board)))
