@@ -230,6 +230,29 @@ class Store(Protocol[KeyT, DocumentT]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Rows of a table that are part of no document at all, e.g. because what they hung on is gone.
+
+    Attributes:
+        rows: how many.
+        example: the id of one of them.
+    """
+
+    table: str
+    rows: int
+    example: str
+
+
+@runtime_checkable
+class FindsStrays(Protocol):
+    """What a store may offer whose rows can outlive what they hang on, for as long as there are no foreign keys."""
+
+    def strays(self) -> list[Stray]:
+        """Rows that no scan and no key leads to, by table; empty where there are none."""
+        ...
+
+
 @runtime_checkable
 class ListsKeys(Protocol[KeyT]):
     """A fast path a store may offer to whoever needs no content. Without it, keys are taken from `scan`."""

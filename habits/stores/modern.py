@@ -14,7 +14,7 @@ from habits.identifiers import ordered_uuid
 from habits.stores import modern_copy
 from habits.stores.modern_changes import DETAILS, changes, same, statements
 from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards, stored_key
-from migration_ops.definition import Batch, CapturedTable, KeyPage, Page, Saved, Span
+from migration_ops.definition import Batch, CapturedTable, KeyPage, Page, Saved, Span, Stray
 
 FIND = """
 SELECT c.id, w.id
@@ -61,6 +61,16 @@ SELECT CASE WHEN relpages > 0 AND reltuples > 0
             ELSE (SELECT count(*) FROM weeks) END
   FROM pg_class WHERE oid = 'weeks'::regclass
 """
+
+STRAYS = {
+    "habits": """
+        SELECT count(*), min(id::text) FROM habits WHERE NOT EXISTS (SELECT FROM weeks WHERE weeks.id = week_id)
+    """,
+    "habit_records": """
+        SELECT count(*), min(id::text) FROM habit_records
+         WHERE NOT EXISTS (SELECT FROM habits WHERE habits.id = habit_id)
+    """,
+}
 
 DELETE = (
     "DELETE FROM habit_records WHERE habit_id IN (SELECT id FROM habits WHERE week_id = ANY (%s::uuid[]))",
@@ -149,6 +159,10 @@ class ModernStore:
     def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
         week_ids = [week_id for (week_id,) in _query(SAMPLE, [seed, size])]
         return Batch(documents=[stored.board for stored in _read(week_ids)])
+
+    def strays(self) -> list[Stray]:
+        found = [(table, *_query(sql)[0]) for table, sql in STRAYS.items()]
+        return [Stray(table, rows, example) for table, rows, example in found if rows]
 
     def estimate(self) -> int | None:
         return int(_query(ESTIMATE)[0][0])

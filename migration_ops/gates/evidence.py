@@ -93,7 +93,7 @@ def validation_clean(migration: AnyMigration) -> Gate:
     unmended = Difference.objects.filter(
         migration=migration.name, run__gte=run.pk, status=DifferenceStatus.OPEN
     ).count()
-    unequal = max(unmended, sum(int(run.result.get(kind) or 0) for kind in MISMATCHES))
+    unequal = max(unmended, sum(int(run.result.get(kind) or 0) for kind in (*MISMATCHES, "stray_rows")))
     doubt = _doubt(run, _last_whole_backfill(migration))
     if unequal:
         verdict, message = Verdict.FAIL, f"{unequal} differences were found; mend them, then {_VALIDATE}"

@@ -103,7 +103,7 @@ class Journal:
         with transaction.atomic(durable=True):
             self.run.result = dict(result)
             self.run.ended_at = now
-            if complete:
+            if complete and not self.leaves_no_trace:
                 self.run.status = RunStatus.SUCCEEDED
             elif self.run.status == RunStatus.RUNNING:
                 self.run.status = RunStatus.FAILED

@@ -46,10 +46,11 @@ class Report:
 
     @property
     def left(self) -> int:
-        """Differences that are still there."""
+        """Differences that are still there, rows that belong to no document among them."""
+        strays = self.validation.stray_rows
         if self.repair is None or self.dry_run:
-            return self.validation.tally.differences
-        return self.repair.left
+            return self.validation.tally.differences + strays
+        return self.repair.left + strays
 
     @property
     def exit_code(self) -> ExitCode:
@@ -63,14 +64,22 @@ class Report:
     def verdict(self) -> str:
         """The one sentence to read first."""
         tally, plural = self.validation.tally, self.migration.plural
+        strays = self.validation.stray_rows
+        if strays and self.left == strays:
+            return ngettext(
+                "%(count)s row of the modern store belongs to none of the %(plural)s.",
+                "%(count)s rows of the modern store belong to none of the %(plural)s.",
+                strays,
+            ) % {"count": f"{strays:,}", "plural": plural}
         if self.left:
-            count = f"{self.left:,}"
+            left = self.left - strays
+            count = f"{left:,}"
             if self.repair is not None and not self.dry_run:
                 return _("%(count)s %(plural)s still differ after the repair.") % {"count": count, "plural": plural}
             return ngettext(
                 "%(count)s of the %(plural)s differs between the two stores.",
                 "%(count)s %(plural)s differ between the two stores.",
-                self.left,
+                left,
             ) % {"count": count, "plural": plural}
         if not self.validation.complete:
             return _("Not everything was seen, so nothing is proven.")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from migration_ops.definition import AnyMigration, RowStore
+from migration_ops.definition import AnyMigration, FindsStrays, RowStore, Store, Stray
 from migration_ops.exceptions import LeaseLost, Unreadable, UnusableInput
 from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, QuarantineStatus, Run, RunStatus
 from migration_ops.verify import completeness
@@ -33,6 +33,7 @@ class Validation:
         sample: documents asked for; None for all there are.
         seconds: time worked, over all processes that took part.
         quarantine_open: legacy rows that wait for a decision now.
+        strays: rows of the modern store that belong to no document; a full validation looks for them.
     """
 
     migration: AnyMigration
@@ -44,6 +45,11 @@ class Validation:
     seconds: float = 0.0
     ended_at: datetime = field(default_factory=timezone.now)
     quarantine_open: int = 0
+    strays: tuple[Stray, ...] = ()
+
+    @property
+    def stray_rows(self) -> int:
+        return sum(stray.rows for stray in self.strays)
 
     @property
     def power(self) -> float | None:
@@ -86,7 +92,9 @@ def validate(
             chosen = secrets.randbits(31) if seed is None else seed
             look_at_sample(journal, legacy, modern, sample, chosen, progress)
         settle(journal, legacy, modern)
+        strays: tuple[Stray, ...] = ()
         if sample is None:
+            strays = in_snapshot(lambda _: _strays(modern), 1)
             journal.reasons += in_snapshot(
                 lambda _: completeness.reasons(migration, legacy, modern, journal.tally()), 1
             )
@@ -101,7 +109,7 @@ def validate(
     except BaseException as error:
         journal.suspend(RunStatus.FAILED, str(error))
         raise
-    validation = _validation(journal, sample, tuple(journal.reasons))
+    validation = _validation(journal, sample, tuple(journal.reasons), strays)
     journal.finish(summary(validation), complete=validation.complete)
     return validation
 
@@ -125,7 +133,9 @@ def summary(validation: Validation) -> dict[str, Any]:
         "rows_quarantined": tally.rows_quarantined,
         "cells": {"legacy": tally.cells_legacy, "modern": tally.cells_modern, "equal": tally.cells_equal},
         "success_rate": tally.success_rate,
-        "difference_count": tally.differences,
+        "stray_rows": validation.stray_rows,
+        "strays": [asdict(stray) for stray in validation.strays],
+        "difference_count": tally.differences + validation.stray_rows,
         "quarantine_open": validation.quarantine_open,
         "sample": validation.sample,
         "power": validation.power,
@@ -153,7 +163,13 @@ def _expect(journal: Journal, legacy: RowStore[Any, Any]) -> None:
         journal.run.save(update_fields=["total"])
 
 
-def _validation(journal: Journal, sample: int | None, reasons: tuple[str, ...]) -> Validation:
+def _strays(modern: Store[Any, Any]) -> tuple[Stray, ...]:
+    return tuple(modern.strays()) if isinstance(modern, FindsStrays) else ()
+
+
+def _validation(
+    journal: Journal, sample: int | None, reasons: tuple[str, ...], strays: tuple[Stray, ...] = ()
+) -> Validation:
     waiting = QuarantineItem.objects.filter(migration=journal.migration.name, status=QuarantineStatus.OPEN).count()
     return Validation(
         migration=journal.migration,
@@ -164,4 +180,5 @@ def _validation(journal: Journal, sample: int | None, reasons: tuple[str, ...]) 
         sample=sample,
         seconds=journal.run.worked_seconds,
         quarantine_open=waiting,
+        strays=strays,
     )

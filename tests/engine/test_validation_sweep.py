@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Stray
+from migration_ops.gates.evidence import validation_clean
+from migration_ops.gates.gate import Verdict
 from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, Run, RunStatus
 from migration_ops.sync import dirty
 from tests.engine.syncing import run, second_connection
@@ -359,3 +361,19 @@ def test_a_missing_table_is_a_failure_with_all_keys_and_never_clean(notes: AnyMi
 
     assert (code, data["complete"], data["matched"]) == (1, False, 0)
     assert "does not exist" in data["error"]
+
+
+def test_rows_that_belong_to_no_document_are_a_difference(notes: AnyMigration, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(3)
+    copy_over(notes)
+    monkeypatch.setattr(ModernNotes, "strays", lambda self: [Stray("lines", 2, "17")], raising=False)
+
+    code, data = validate_json()
+
+    assert (code, data["complete"], data["matched"]) == (5, True, 3)
+    assert (data["stray_rows"], data["difference_count"]) == (2, 2)
+    assert data["strays"] == [{"table": "lines", "rows": 2, "example": "17"}]
+    _, out, _ = command("validate_migration")
+    assert out.startswith("2 rows of the modern store belong to none of the notes.")
+    assert validation_clean(notes).verdict is not Verdict.PASS
+    assert validation_clean(notes).value == 2

@@ -158,6 +158,8 @@ def _closing(
         yield Text(
             f"A clean sample of this size would have met a share of {validation.power:.6f} with 95 % confidence."
         )
+    for stray in validation.strays:
+        yield Text(f"  {stray.rows:,} rows of {stray.table} belong to nothing, e.g. id {stray.example}")
     for difference in first[:SHOWN]:
         yield Text(_line(difference))
     if len(first) > SHOWN:
