@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+BIRTHPLACE = VENV / ".made-at"
 OLDEST = (3, 11)
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+"""What pip gets to see: PYTHONPATH, PYTHONWARNINGS and the like of the caller are not meant for it."""
 
 
 def say(message: str) -> None:
@@ -37,7 +40,7 @@ def included(requirements: Path) -> list[Path]:
 
 def fingerprint(requirements: Path) -> str:
     """Changes whenever something else would be installed."""
-    digest = hashlib.sha256(f"{VENV} {sys.version_info[:2]}".encode())
+    digest = hashlib.sha256()
     for file in included(requirements):
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -50,7 +53,17 @@ def marker(requirements: Path) -> Path:
 
 def is_installed(requirements: Path) -> bool:
     file = marker(requirements)
-    return PYTHON.exists() and file.exists() and file.read_text().strip() == fingerprint(requirements)
+    return (
+        stands_where_it_was_made()
+        and PYTHON.exists()
+        and file.exists()
+        and file.read_text().strip() == fingerprint(requirements)
+    )
+
+
+def stands_where_it_was_made() -> bool:
+    """Whether the checkout was not moved: the programs in a virtual environment know its path by heart."""
+    return not BIRTHPLACE.exists() or BIRTHPLACE.read_text(encoding="utf-8") == str(VENV)
 
 
 def works(python: Path) -> bool:
@@ -59,21 +72,30 @@ def works(python: Path) -> bool:
     if not python.exists():
         return False
     return (
-        subprocess.run([python, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+        subprocess.run(
+            [python, "-c", code], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ).returncode
+        == 0
     )
 
 
 def make_environment() -> int:
     say("Making a virtual environment in .venv …")
     shutil.rmtree(VENV, ignore_errors=True)
-    return subprocess.run([sys.executable, "-m", "venv", VENV], stdin=subprocess.DEVNULL, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "venv", VENV], env=ENVIRONMENT, stdin=subprocess.DEVNULL, check=False
+    ).returncode
 
 
 def install(requirements: Path) -> int:
     say(f"Installing {requirements.name} (once; this takes a minute) …")
     command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     return subprocess.run(
-        [*command, "--requirement", requirements], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+        [*command, "--requirement", requirements],
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        check=False,
     ).returncode
 
 
@@ -85,7 +107,7 @@ def main(name: str) -> int:
     fcntl.flock(lock, fcntl.LOCK_EX)
     if is_installed(requirements):
         return 0
-    if not works(PYTHON) and make_environment() != 0:
+    if not (stands_where_it_was_made() and works(PYTHON)) and make_environment() != 0:
         say(
             "The virtual environment could not be made. On Debian and Ubuntu the module for it is a package of its own:"
             f" apt install python{sys.version_info.major}.{sys.version_info.minor}-venv"
@@ -94,6 +116,7 @@ def main(name: str) -> int:
     if install(requirements) != 0:
         say(f"The packages of {requirements.name} could not be installed; pip says above why.")
         return 1
+    BIRTHPLACE.write_text(str(VENV), encoding="utf-8")
     for file in included(requirements):
         marker(file).write_text(fingerprint(file) + "\n")
     return 0

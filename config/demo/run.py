@@ -140,6 +140,7 @@ def _signals() -> Iterator[None]:
         raise Terminated
 
     before = {number: signal.getsignal(number) for number in ENDING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background jobs ignore it
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, terminate)
     try:

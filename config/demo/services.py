@@ -27,7 +27,7 @@ LOOK = 0.2
 """Seconds between two looks."""
 
 
-class ServiceFailed(Exception):  # noqa: N818 (reads as a sentence where it is raised)
+class ServiceFailed(Exception):
     """A service keeps ending."""
 
 

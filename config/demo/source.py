@@ -13,24 +13,33 @@ from config.demo.steps import manage_json
 
 def provide_legacy_rows(rows: int) -> None:
     """Seed `rows` messy rows, unless the legacy store has data: nobody's table or file is touched."""
-    there = _file_there() if settings.LEGACY_BACKEND == "json" else _rows_there()
-    if there:
-        line(f"{there}, used as it is. `manage.py seed_legacy --reset --messy --rows {rows}` starts over.")
+    found = _file_found() if settings.LEGACY_BACKEND == "json" else _rows_found()
+    if found:
+        line(f"{found}, used as it is.")
+        if _is_ours():
+            line(f"`manage.py seed_legacy --reset --messy --rows {rows}` makes up others.")
         return
     _, seeded = manage_json("seed_legacy", "--rows", str(rows), "--messy")
     line(f"{seeded['rows']:,} messy rows of {seeded['owners']:,} families in {_place()}")
+
+
+def _is_ours() -> bool:
+    """Whether the demo made the data up itself, so that starting over costs nobody anything."""
+    if settings.LEGACY_BACKEND == "json":
+        return Path(settings.LEGACY_JSON_PATH).is_relative_to(settings.VAR_DIR)
+    return bool(settings.EMBEDDED_POSTGRESQL)
 
 
 def _place() -> str:
     return settings.LEGACY_JSON_PATH if settings.LEGACY_BACKEND == "json" else "the table habit_tracker"
 
 
-def _file_there() -> str:
+def _file_found() -> str:
     path = Path(settings.LEGACY_JSON_PATH)
-    return f"{path} is there already" if path.exists() else ""
+    return f"The file {path} is there already" if path.exists() else ""
 
 
-def _rows_there() -> str:
+def _rows_found() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('habit_tracker') IS NOT NULL")
         if not cursor.fetchone()[0]:

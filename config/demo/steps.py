@@ -14,7 +14,7 @@ PATIENCE = 30
 """Seconds that an interrupted command gets to end cleanly."""
 
 
-class StepFailed(Exception):  # noqa: N818 (reads as a sentence where it is raised)
+class StepFailed(Exception):
     """A command ended with an exit code that this step does not expect."""
 
     def __init__(self, command: str, exit_code: int, reason: str = "") -> None:
