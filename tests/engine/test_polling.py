@@ -68,6 +68,7 @@ def test_new_changed_and_vanished_rows_are_carried_over(polled: AnyMigration) ->
 def test_an_unchanged_version_costs_nothing_and_the_applier_s_own_writes_find_nothing(polled: AnyMigration) -> None:
     schema.add_rows(("a", "t", "x"))
     assert drain(polled).applied == 2
+    assert PolledVersion.objects.get().version == PolledNotes().version()
     assert polling.poll(polled) == 0
     run("UPDATE legacy_notes SET body = body || 'y'")
     run("UPDATE legacy_notes SET body = 'x'")
