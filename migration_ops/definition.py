@@ -181,7 +181,7 @@ class CapturedTable:
 
 
 class Store(Protocol[KeyT, DocumentT]):
-    """Where documents live. All calls run inside the caller's transaction and raise `django.db.DatabaseError` on failure."""
+    """Where documents live. Calls run inside the caller's transaction and raise `django.db.DatabaseError` on failure."""
 
     @property
     def captured_tables(self) -> Sequence[CapturedTable]:
@@ -283,7 +283,7 @@ class RowStore(Store[KeyT, DocumentT], Protocol[KeyT, DocumentT]):
         ...
 
     def version(self) -> str | None:
-        """A cheap mark that changes whenever a store without capture triggers was changed; None where triggers watch."""
+        """A cheap mark that changes whenever a store without capture triggers changes; None where triggers watch."""
         ...
 
     def fingerprints(self) -> Iterator[tuple[str, str]]:

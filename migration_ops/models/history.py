@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class HistoryEntry(models.Model):
-    """One event. A trigger `ENABLE ALWAYS` fills in `previous_hash` and `hash` and refuses update, delete and truncate."""
+    """One event. A trigger `ENABLE ALWAYS` fills in `previous_hash` and `hash`; it refuses update, delete, truncate."""
 
     id = models.BigAutoField(primary_key=True)
     migration = models.CharField(_("migration"), max_length=100)
