@@ -213,7 +213,7 @@ def _find(keys: list[BoardKey]) -> list[_Place]:
 def _insert(boards: list[Board], children: list[UUID | None]) -> None:
     """Copy boards in that have no week yet, adding the children that are missing."""
     if None in children:
-        new = sorted({board.key[:2] for board, child in zip(boards, children, strict=True) if child is None})
+        new = dict.fromkeys(board.key[:2] for board, child in zip(boards, children, strict=True) if child is None)
         owners, names = zip(*new, strict=True)
         with connection.cursor() as cursor:
             cursor.execute(ADD_CHILDREN, [[ordered_uuid() for _ in new], list(owners), list(names)])

@@ -393,7 +393,7 @@ def test_two_transactions_that_save_the_same_new_children_both_succeed() -> None
             with transaction.atomic():
                 query("SELECT 1")
                 meet.wait()
-                names = [f"child {number}" for number in range(50)]
+                names = [f"child {number}" for number in range(2_000)]
                 ordered = names if week else names[::-1]
                 monday = KEY.week_start + timedelta(days=7 * week)
                 store.save([Board(BoardKey(OWNER, name, monday)) for name in ordered])
@@ -408,7 +408,7 @@ def test_two_transactions_that_save_the_same_new_children_both_succeed() -> None
     for thread in threads:
         thread.join(20)
     assert errors == []
-    assert counts() == (50, 100, 0, 0)
+    assert counts() == (2_000, 4_000, 0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
