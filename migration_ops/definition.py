@@ -181,7 +181,7 @@ class CapturedTable:
 
 
 class Store(Protocol[KeyT, DocumentT]):
-    """Where documents live. Calls run inside the caller's transaction and raise `django.db.DatabaseError` on failure."""
+    """Where documents live. Calls run in the caller's transaction and raise `django.db.DatabaseError` on failure."""
 
     @property
     def captured_tables(self) -> Sequence[CapturedTable]:
