@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import Error, connection, transaction
@@ -218,7 +219,8 @@ def _carry(migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage)
     winner = authority(stage)
     sources = {key: winner if key in both else next(iter(sides)) for key, sides in changed.items()}
     at = dirty.now()
-    for source, carry_over in ((Side.LEGACY, carry.from_legacy), (Side.MODERN, carry.from_modern)):
+    from_legacy = partial(carry.from_legacy, decides=stages.authority(stage) is Side.LEGACY)
+    for source, carry_over in ((Side.LEGACY, from_legacy), (Side.MODERN, carry.from_modern)):
         keys = {key for key, side in sources.items() if side is source}
         carry_over(migration, keys, conflicts=both & keys, at=at)
 

@@ -6,7 +6,7 @@ Every function runs inside the caller's transaction, writes only what differs, a
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,10 +14,12 @@ from django.db import connection
 
 from migration_ops.definition import AnyMigration, Batch, Merge, Rejection
 
+# Lists travel as JSON: the driver makes an array literal ten times as slowly, string by string.
 _LINEAGE = """
 INSERT INTO migration_ops_lineage AS known (migration, row, key, code, fingerprint)
 SELECT %s, row, key, code, fingerprint
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS said (row, key, code, fingerprint)
+  FROM ROWS FROM (json_array_elements_text(%s), json_array_elements_text(%s), json_array_elements_text(%s),
+                  json_array_elements_text(%s)) AS said (row, key, code, fingerprint)
 ON CONFLICT (migration, row) DO UPDATE
    SET key = excluded.key, code = excluded.code, fingerprint = excluded.fingerprint
  WHERE (known.key, known.code, known.fingerprint)
@@ -44,7 +46,7 @@ ON CONFLICT (migration, row) DO UPDATE
 _RESOLVE = """
 UPDATE migration_ops_quarantineitem
    SET status = 'resolved', decided_at = now(), reason = %s
- WHERE migration = %s AND row = ANY(%s) AND status <> 'resolved'
+ WHERE migration = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s))) AND status <> 'resolved'
 """
 
 _MERGES = """
@@ -92,8 +94,9 @@ def old_keys(migration: AnyMigration, rows: Collection[str]) -> dict[str, str | 
     """Encoded key by row as the lineage has it; None for a row in quarantine whose key is unknown."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT row, key FROM migration_ops_lineage WHERE migration = %s AND row = ANY(%s)",
-            [migration.name, list(rows)],
+            "SELECT row, key FROM migration_ops_lineage"
+            " WHERE migration = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
+            [migration.name, _list(rows)],
         )
         return dict(cursor.fetchall())
 
@@ -121,9 +124,13 @@ def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
         entries[rejection.row] = (key, rejection.code, rejection.fingerprint)
     if not entries:
         return
-    keys, codes, fingerprints = (list(column) for column in zip(*entries.values(), strict=True))
+    keys, codes, fingerprints = (_list(column) for column in zip(*entries.values(), strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(_LINEAGE, [migration.name, list(entries), keys, codes, fingerprints])
+        cursor.execute(_LINEAGE, [migration.name, _list(entries), keys, codes, fingerprints])
+
+
+def _list(values: Iterable[str | None]) -> str:
+    return json.dumps(list(values), ensure_ascii=False)
 
 
 def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> None:
@@ -154,7 +161,7 @@ def _storable(text: str) -> str:
 
 def _resolve(migration: AnyMigration, rows: Collection[str], reason: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_RESOLVE, [reason, migration.name, list(rows)])
+        cursor.execute(_RESOLVE, [reason, migration.name, _list(rows)])
 
 
 def _record_merges(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
@@ -183,5 +190,7 @@ def _delete_merges(migration: AnyMigration, keys: list[str]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM migration_ops_mergerecord WHERE migration = %s AND key = ANY(%s)", [migration.name, keys]
+            "DELETE FROM migration_ops_mergerecord"
+            " WHERE migration = %s AND key = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
+            [migration.name, _list(keys)],
         )

@@ -1,7 +1,7 @@
 """Carries documents of given keys from the side where they changed to the other, inside the caller's transaction.
 
 The caller holds the keys' locks. A document is written where it exists, deleted where its own side has nothing left of
-it, and left alone where that side still has something that cannot be represented.
+it, and left alone where that side still has something that cannot be represented, unless that side decides.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ class HeldBackError(DatabaseError):
     """The document changed in the modern store, but rows of it in the legacy store wait for a person."""
 
 
-def from_legacy(migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime) -> None:
+def from_legacy(
+    migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime, decides: bool = False
+) -> None:
     """Make modern what legacy says of these keys, and lineage, quarantine and merges too.
 
     Args:
         conflicts: those of the keys that had changed in modern as well; what it said is kept as a before-image.
         at: the moment to write beside it.
+        decides: legacy is in authority. Then a document that cannot be represented has no copy in modern either: an
+            older one would pass for the truth.
     """
     if not keys:
         return
@@ -46,7 +50,7 @@ def from_legacy(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     there = batch.by_key()
     undecided = {said.key for said in batch.rejections if not said.accepted}
     nowhere = set(keys) - there.keys() - undecided
-    gone = legacy.absent(nowhere) if nowhere else set()
+    gone = set(keys) - there.keys() if decides else legacy.absent(nowhere) if nowhere else set()
     if conflicts:
         _keep_images(migration, Side.MODERN, set(conflicts) & (there.keys() | gone), batch, at)
     if there:
