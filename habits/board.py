@@ -124,11 +124,12 @@ class Board:
         return DAYS * len(self.habits)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def encode_key(key: BoardKey) -> str:
     """The key as canonical text, `["<uuid>","<child>","YYYY-MM-DD"]`; one to one with `decode_key`."""
-    return json.dumps(
-        [str(key.owner), key.child, key.week_start.isoformat()], ensure_ascii=False, separators=(",", ":")
-    )
+    return _encode([str(key.owner), key.child, key.week_start.isoformat()])
 
 
 def decode_key(text: str) -> BoardKey:

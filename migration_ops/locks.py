@@ -52,4 +52,5 @@ def _lock(wanted: Collection[int]) -> None:
     if not ids:
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(id) FROM unnest(%s::bigint[]) AS id", [ids])
+        numbers = ",".join(map(str, ids))  # one literal: the driver would convert the list number by number
+        cursor.execute("SELECT pg_advisory_xact_lock(id) FROM unnest(%s::bigint[]) AS id", [f"{{{numbers}}}"])

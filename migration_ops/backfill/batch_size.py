@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+FLOOR = 25
+"""Slowness alone makes no batch smaller: below this the cost of a transaction outweighs its rows, and the smaller the
+batches, the slower it gets. Errors and a database that stays unwell do."""
+
 GROWTH = 1.5
 """At most this much more from one batch to the next: a lucky measurement must not make users wait."""
 
@@ -51,7 +55,7 @@ class BatchSize:
             return self
         speed = rows / max(seconds, SHORTEST)
         rate = speed if self.rate is None else self.rate + SMOOTHING * (speed - self.rate)
-        wanted = self.maximum if self.target is None else int(min(rate, speed) * self.target)
+        wanted = self.maximum if self.target is None else max(FLOOR, int(min(rate, speed) * self.target))
         grown = max(self.size + 1, int(self.size * GROWTH))
         return replace(self, rate=rate, size=self._bounded(min(wanted, grown)))
 

@@ -39,6 +39,7 @@ class Monitor:
     clock: Callable[[], float] = time.monotonic
     _looked: float | None = None
     _held_since: float | None = None
+    _said: str = ""
     _verdict: Verdict = field(default_factory=lambda: Verdict(Advice.GO))
 
     def look(self) -> Verdict:
@@ -59,4 +60,6 @@ class Monitor:
 
     def say(self, reason: str) -> None:
         """Write why the run holds back; "" when it does not."""
-        Run.objects.filter(pk=self.run_id).exclude(hold_reason=reason).update(hold_reason=reason)
+        if reason != self._said:
+            Run.objects.filter(pk=self.run_id).update(hold_reason=reason)
+            self._said = reason

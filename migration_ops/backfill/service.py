@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from django.db import Error, connection, transaction
@@ -38,6 +38,9 @@ MOST_ROWS = 5_000
 
 OBEYED = 10.0
 """Seconds that `pause` and `cancel` wait for the running process to obey; it does so after the batch at hand."""
+
+REMEMBERED_KEYS = 10_000
+"""Encoded keys that are kept: every step of a batch asks for the same ones."""
 
 Show = Callable[[Progress], None]
 
@@ -270,7 +273,7 @@ def _work(
     options = opened.run.options
     since = options.get("capture_since")
     job = Job(
-        migration=migration,
+        migration=replace(migration, encode_key=lru_cache(REMEMBERED_KEYS)(migration.encode_key)),
         run_id=opened.run.pk,
         legacy=_legacy(migration, options.get("source")),
         capture_since=None if since is None else datetime.fromisoformat(since),

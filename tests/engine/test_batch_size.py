@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_ops.backfill.batch_size import GROWTH, BatchSize
+from migration_ops.backfill.batch_size import FLOOR, GROWTH, BatchSize
 from migration_ops.backfill.bisection import Bisection
 
 speeds = st.floats(min_value=0.5, max_value=200_000)
@@ -24,8 +24,8 @@ def test_the_size_comes_to_the_target_for_any_constant_speed(speed: float, start
     size = throttle(start, target)
     for _ in range(60):
         size = size.after(rows=size.size, seconds=size.size / speed)
-    ideal = min(max(speed * target, 1), 1_000)
-    assert ideal - 2 <= size.size <= ideal + 1e-6 * ideal or size.size == 1
+    ideal = min(max(speed * target, FLOOR), 1_000)
+    assert ideal - 2 <= size.size <= ideal + 1e-6 * ideal
 
 
 @given(
@@ -47,6 +47,14 @@ def test_the_size_never_leaves_its_bounds_and_never_jumps_up(start: int, events:
             size = size.halved(size.size) if event == "halve" else size.smallest()
         assert 1 <= size.size <= 1_000
         assert size.size <= max(before + 1, before * GROWTH)
+
+
+@given(overhead=st.floats(0.05, 5), row=st.floats(0.0001, 0.01), start=sizes)
+def test_a_slow_server_does_not_draw_batches_down_to_one_row(overhead: float, row: float, start: int) -> None:
+    size = throttle(start)
+    for _ in range(60):
+        size = size.after(rows=size.size, seconds=overhead + row * size.size)
+    assert size.size >= FLOOR
 
 
 def test_one_slow_batch_makes_the_next_one_small_at_once() -> None:
