@@ -27,6 +27,7 @@ from migration_ops.sync import capture
 MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
 
 _VALIDATE = "run `manage.py validate_migration`."
+_GO_ON = "go on with it: `manage.py validate_migration`."
 
 
 def preflight_clean(migration: AnyMigration) -> Gate:
@@ -85,22 +86,31 @@ def quarantine_decided(migration: AnyMigration) -> Gate:
 
 
 def validation_clean(migration: AnyMigration) -> Gate:
-    """The last validation of everything was complete, found nothing, is fresh, and began after the backfill ended."""
-    run = _finished(migration, RunKind.VALIDATION).filter(result__sample=None).first()
+    """The newest validation of everything came to its end, saw everything, found nothing, is fresh, and began after the
+    backfill ended. An older, better one does not count; nor does one that was given up."""
+    run = _newest_whole_validation(migration)
     if run is None:
         message = f"Nothing was validated in full yet; {_VALIDATE}"
         return Gate(id="validation_clean", verdict=Verdict.INCONCLUSIVE, message=message)
+    name = f"Validation {run.pk}"
     unmended = Difference.objects.filter(
         migration=migration.name, run__gte=run.pk, status=DifferenceStatus.OPEN
     ).count()
     unequal = max(unmended, sum(int(run.result.get(kind) or 0) for kind in (*MISMATCHES, "stray_rows")))
     doubt = _doubt(run, _last_whole_backfill(migration))
-    if unequal:
-        verdict, message = Verdict.FAIL, f"{unequal} differences were found; mend them, then {_VALIDATE}"
+    if run.status in (RunStatus.RUNNING, RunStatus.PAUSED):
+        verdict = Verdict.INCONCLUSIVE
+        message = f"{name} is {run.status} and has not ended; wait for it, or, if nothing works on it, {_GO_ON}"
+    elif unequal:
+        verdict = Verdict.FAIL
+        message = f"{name}, or a sample after it, found {unequal} differences; mend them, then {_VALIDATE}"
+    elif run.status == RunStatus.FAILED:
+        verdict = Verdict.FAIL
+        message = f"{name} did not see everything ({run.error or 'it broke off'}); see to that, then {_VALIDATE}"
     elif doubt:
         verdict, message = Verdict.INCONCLUSIVE, f"{doubt}; {_VALIDATE}"
     else:
-        verdict, message = Verdict.PASS, f"Validation {run.pk} compared everything and found no difference."
+        verdict, message = Verdict.PASS, f"{name} compared everything and found no difference."
     return Gate(
         id="validation_clean",
         verdict=verdict,
@@ -201,6 +211,17 @@ def _counted(
 
 def _finished(migration: AnyMigration, kind: RunKind) -> Any:
     return Run.objects.filter(migration=migration.name, kind=kind, status=RunStatus.SUCCEEDED).order_by("-id")
+
+
+def _newest_whole_validation(migration: AnyMigration) -> Run | None:
+    """The one that began last, however it ended or has not ended yet; no sample, no dry run, none given up."""
+    return (
+        Run.objects.filter(migration=migration.name, kind=RunKind.VALIDATION)
+        .filter(Q(result__sample=None) | Q(result__sample__isnull=True))
+        .exclude(Q(status=RunStatus.CANCELLED) | Q(options__has_any_keys=["sample", "dry_run"]))
+        .order_by("-id")
+        .first()
+    )
 
 
 def _last_whole_backfill(migration: AnyMigration) -> Run | None:

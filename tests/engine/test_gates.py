@@ -14,7 +14,8 @@ from migration_ops.definition import AnyMigration, ForeignKey, PreflightCheck, S
 from migration_ops.gates import Gate, Verdict
 from migration_ops.models import Difference, DirtyKey, QuarantineItem, Run
 from migration_ops.stages import TRANSITIONS
-from tests.engine.syncing import rows, run
+from migration_ops.sync.applier import drain
+from tests.engine.syncing import command, rows, run
 from tests.notes import schema
 
 CLEAN = {
@@ -237,6 +238,102 @@ def test_the_last_validation_of_everything_counts_and_not_the_best_one(dual_writ
     a_validation()
     a_validation(result={"mismatched": 1})
     assert verdict(dual_write, "validation_clean") is Verdict.FAIL
+
+
+def test_a_newer_validation_that_did_not_see_everything_closes_the_gate(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_validation()
+    failed = a_validation(status="failed", result={"complete": False}, error="No legacy row was seen.")
+    gate = found(dual_write, "validation_clean")
+    assert gate.verdict is Verdict.FAIL
+    assert gate.message == (
+        f"Validation {failed.pk} did not see everything (No legacy row was seen.); see to that, then"
+        " run `manage.py validate_migration`."
+    )
+
+
+def test_a_newer_validation_that_broke_off_closes_the_gate(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_validation()
+    a_run("validation", status="failed", ended_at=None)
+    gate = found(dual_write, "validation_clean")
+    assert gate.verdict is Verdict.FAIL
+    assert "it broke off" in gate.message
+
+
+def test_what_a_newer_incomplete_validation_found_is_counted(dual_write: AnyMigration) -> None:
+    a_backfill()
+    a_validation()
+    failed = a_validation(status="failed", result={"complete": False, "missing_in_modern": 3, "stray_rows": 2})
+    gate = found(dual_write, "validation_clean")
+    assert (gate.verdict, gate.k) == (Verdict.FAIL, 5)
+    assert f"Validation {failed.pk}" in gate.message
+    assert "found 5 differences; mend them" in gate.message
+
+
+@pytest.mark.parametrize("status", ["running", "paused"])
+@pytest.mark.parametrize("result", [{}, {"reasons": ["Something was odd."]}])
+def test_a_newer_validation_that_has_not_ended_makes_the_gate_inconclusive(
+    dual_write: AnyMigration, status: str, result: dict[str, Any]
+) -> None:
+    a_backfill()
+    a_validation()
+    newer = a_run("validation", status=status, ended_at=None, result=result)
+    gate = found(dual_write, "validation_clean")
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert gate.message.startswith(f"Validation {newer.pk} is {status} and has not ended; wait for it, or")
+    assert "`manage.py validate_migration`" in gate.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "cancelled"},
+        {"status": "cancelled", "result": {"reasons": ["Something was odd."]}},
+        {"status": "cancelled", "options": {"dry_run": 1}},
+        {"status": "succeeded", "options": {"sample": 10}, "result": {**CLEAN, "sample": 10}},
+        {"status": "failed", "options": {"sample": 10}},
+        {"status": "failed", "options": {"dry_run": 1}},
+        {"status": "failed", "result": {**CLEAN, "sample": 10, "complete": False}},
+    ],
+)
+def test_a_newer_validation_that_was_given_up_or_never_meant_to_see_everything_changes_nothing(
+    dual_write: AnyMigration, fields: dict[str, Any]
+) -> None:
+    a_backfill()
+    clean = a_validation()
+    a_run("validation", **fields)
+    gate = found(dual_write, "validation_clean")
+    assert (gate.verdict, gate.message) == (
+        Verdict.PASS,
+        f"Validation {clean.pk} compared everything and found no difference.",
+    )
+
+
+def test_a_clean_validation_after_an_incomplete_one_opens_the_gate_again(dual_write: AnyMigration) -> None:
+    a_backfill()
+    failed = a_validation(status="failed", result={"complete": False})
+    assert verdict(dual_write, "validation_clean") is Verdict.FAIL
+    Run.objects.filter(pk=failed.pk).update(status="cancelled")
+    a_validation()
+    assert verdict(dual_write, "validation_clean") is Verdict.PASS
+
+
+def test_an_incomplete_validation_by_the_command_closes_the_gate(dual_write: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"))
+    drain(dual_write)
+    a_backfill()
+    assert command("validate_migration")[0] == 0
+    assert verdict(dual_write, "validation_clean") is Verdict.PASS
+    run("ALTER TABLE legacy_notes ENABLE ROW LEVEL SECURITY")
+    run("ALTER TABLE legacy_notes FORCE ROW LEVEL SECURITY")
+    assert command("validate_migration")[0] == 1
+    gate = found(dual_write, "validation_clean")
+    assert gate.verdict is Verdict.FAIL
+    assert "does not see everything" in gate.message
+    run("ALTER TABLE legacy_notes DISABLE ROW LEVEL SECURITY")
+    assert command("validate_migration")[0] == 0
+    assert verdict(dual_write, "validation_clean") is Verdict.PASS
 
 
 def test_a_change_that_waits_closes_the_gate_with_its_age(dual_write: AnyMigration) -> None:
