@@ -20,7 +20,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from habits import board as board_module
-from habits.stores import exact_json, json_entry, json_reader, json_record, legacy_rows
+from habits.stores import exact_json, json_entry, json_reader, json_record, json_skipping, legacy_rows
 from habits.stores.json_entry import FIRST_NAMELESS, Columns, Entry, describe
 from habits.stores.json_file import (
     FileChangedError,
@@ -249,6 +249,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 @lru_cache(maxsize=1)
 def _recipe() -> str:
     """Of the code that decides what an index says: another release builds its own."""
-    modules = (json_entry, json_reader, json_record, exact_json, legacy_rows, board_module)
+    modules = (json_entry, json_reader, json_record, json_skipping, exact_json, legacy_rows, board_module)
     code = b"".join(Path(module.__file__ or "").read_bytes() for module in modules)
     return blake2b(code, digest_size=12).hexdigest()

@@ -7,26 +7,20 @@ file as a whole unusable raises `UnusableInput` with the place; what is wrong wi
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import BinaryIO
 
+from habits.stores.json_punctuation import colon, separator, space, unexpected
 from habits.stores.json_record import MAX_RECORD_BYTES, Decoded, Fault, RecordDecoder, TooDeepError
+from habits.stores.json_skipping import MAX_IDENTIFYING, skip
 from habits.stores.json_window import Window
 from migration_ops.definition import Json
 from migration_ops.exceptions import UnusableInput
 
 CHUNK_BYTES = 1024 * 1024
-MAX_NESTING = 1024 * 1024
-"""Deeper than this the file is refused: telling where such a record ends would take unbounded memory."""
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
-_STRING_BODY = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
-_SCALAR = re.compile(r"[^ \t\n\r,\[\]{}]*")
-_CLOSED_BY = {"[": "]", "{": "}"}
 _TOO_DEEP = "The record is nested too deeply to be read."
 _CUT_OFF_MARGIN = 16
 _LINES_HINT = " If each line holds one row, name the file *.ndjson or *.jsonl."
@@ -42,7 +36,8 @@ class Record:
         line: from 1.
         fingerprint: of its bytes.
         text: its bytes as text; "" if it is too large to be held.
-        value: what it says; None if that was not looked at.
+        value: what it says. Of an object too large or too deep to be held only what a row is known by
+            (`json_skipping.IDENTIFYING`), of anything else that is, None.
         fault: why it cannot be a row, or None.
         ambiguous: keys that stand twice in the record itself.
     """
@@ -102,7 +97,7 @@ class JsonReader:
         if self._lines:
             yield from self._read_lines()
             return
-        self._space()
+        space(window)
         match window.peek():
             case "[":
                 yield from self._read_array()
@@ -112,14 +107,14 @@ class JsonReader:
                 raise UnusableInput(f"{window.name} holds nothing but white space.")
             case _:
                 raise window.error(window.pos, "neither an array nor an object begins here")
-        self._space()
+        space(window)
         if found := window.peek():
             raise window.error(window.pos, f"the data ended, but {found!r} follows.{_LINES_HINT}")
 
     def _read_object(self) -> Iterator[Record]:
         window, found = self._window, False
         window.move(window.pos + 1)
-        self._space()
+        space(window)
         while window.peek() != "}":
             name = self._member_name()
             if name != "records":
@@ -131,7 +126,7 @@ class JsonReader:
                 yield from self._read_array()
             else:
                 raise window.error(window.pos, "`records` is not an array")
-            self._separator("}")
+            separator(window, "}")
         if not found:
             raise window.error(window.pos, f"the object has no `records`.{_LINES_HINT}")
         window.move(window.pos + 1)
@@ -140,58 +135,24 @@ class JsonReader:
         window = self._window
         window.move(window.pos + 1)
         self.records_start = window.byte
-        self._space()
+        space(window)
         while window.peek() != "]":
             self._ordinal += 1
             yield self._value()
-            self._separator("]")
+            separator(window, "]")
         window.move(window.pos + 1)
 
     def _member_name(self) -> str:
         window = self._window
         window.fill()
         if window.peek() != '"':
-            raise self._unexpected("a name in double quotes")
+            raise unexpected(window, "a name in double quotes")
         name = self._decode()
         if name is None or not isinstance(name.value, str):
             raise window.error(window.pos, "this name is too long")
         window.move(name.end)
-        self._space()
-        if window.peek() != ":":
-            raise self._unexpected("':'")
-        window.move(window.pos + 1)
-        self._space()
+        colon(window)
         return name.value
-
-    def _separator(self, closing: str) -> None:
-        """Go past white space, and past one comma unless this is the end."""
-        window = self._window
-        self._space()
-        if window.peek() == ",":
-            window.move(window.pos + 1)
-            self._space()
-            if window.peek() == closing:
-                raise self._unexpected("another value")
-        elif window.peek() != closing:
-            raise self._unexpected(f"',' or {closing!r}")
-
-    def _space(self) -> None:
-        window = self._window
-        while True:
-            if window.pos >= len(window.text):
-                window.fill()
-            found = _SPACE.match(window.text, window.pos)
-            end = window.pos if found is None else found.end()
-            window.move(end)
-            if end < len(window.text) or window.ended:
-                return
-
-    def _unexpected(self, wanted: str) -> UnusableInput:
-        window = self._window
-        found = window.peek()
-        if not found:
-            return window.truncated()
-        return window.error(window.pos, f"expected {wanted}, found {found!r}")
 
     def _value(self) -> Record:
         """The value here as a record; afterwards the window stands behind it."""
@@ -215,14 +176,12 @@ class JsonReader:
                     decoded.fault,
                     decoded.ambiguous,
                 )
-        window.hasher = blake2b(digest_size=16)
-        self._skip()
-        return self._too_large(start, line)
+        return self._skipped()
 
     def _read_lines(self) -> Iterator[Record]:
         window = self._window
         while True:
-            self._space()
+            space(window)
             window.fill()
             if not window.peek():
                 return
@@ -239,51 +198,53 @@ class JsonReader:
         start, line = window.byte, window.line
         text = window.text[window.pos : None if stop < 0 else stop].rstrip(" \t\r")
         raw = text.encode()
-        value, fault, ambiguous = None, None, frozenset[str]()
+        if len(raw) > self._limit:
+            return self._long_line()
         try:
             decoded = self._decoder.decode(text)
         except TooDeepError:
-            fault = Fault("record_too_large", _TOO_DEEP)
+            return self._long_line()
         except json.JSONDecodeError as error:
             if stop < 0 and (error.msg.startswith("Unterminated string") or error.pos >= len(text)):
                 raise window.truncated() from None
             raise window.error(window.pos + error.pos, _sentence(error.msg)) from None
-        else:
-            if decoded.end < len(text):
-                raise window.error(window.pos + decoded.end, "the line goes on after its value")
-            value, fault, ambiguous = decoded.value, decoded.fault, decoded.ambiguous
-        if len(raw) > self._limit:
-            fault = Fault("record_too_large", self._size_message(len(raw)))
+        if decoded.end < len(text):
+            raise window.error(window.pos + decoded.end, "the line goes on after its value")
         window.move(window.pos + len(text), raw)
-        held = "" if fault and fault.code == "record_too_large" else text
-        return Record(self._ordinal, start, window.byte, line, fingerprint(raw), held, value, fault, ambiguous)
+        return Record(
+            self._ordinal,
+            start,
+            window.byte,
+            line,
+            fingerprint(raw),
+            text,
+            decoded.value,
+            decoded.fault,
+            decoded.ambiguous,
+        )
 
     def _long_line(self) -> Record:
-        """The record of a line that is too long to be held; of its text only the end is looked at."""
+        """The record of a line that is too long or too deep to be held."""
         window = self._window
-        start, line, last = window.byte, window.line, ""
-        window.hasher = blake2b(digest_size=16)
-        while True:
-            stop = window.text.find("\n", window.pos)
-            end = len(window.text) if stop < 0 else stop
-            last = window.text[window.pos : end].rstrip()[-1:] or last
-            window.move(end)
-            if stop >= 0:
-                break
-            if window.ended:
-                if last not in ("}", "]"):
-                    raise window.truncated()
-                break
-            window.fill()
-        return self._too_large(start, line)
+        record = self._skipped()
+        if window.line > record.line:
+            raise window.error(window.pos, f"the value of line {record.line} goes on beyond the line")
+        space(window)
+        if window.peek() and window.line == record.line:
+            raise window.error(window.pos, "the line goes on after its value")
+        return record
 
-    def _too_large(self, start: int, line: int) -> Record:
+    def _skipped(self) -> Record:
+        """The record here, of which only what it is known by is held."""
         window = self._window
-        size = window.byte - start
-        message = _TOO_DEEP if size <= self._limit else self._size_message(size)
-        digest = window.hasher.hexdigest() if window.hasher else ""
+        start, line = window.byte, window.line
+        hasher = window.hasher = blake2b(digest_size=16)
+        identity = skip(window, min(MAX_IDENTIFYING, self._limit))
         window.hasher = None
-        return Record(self._ordinal, start, window.byte, line, digest, "", None, Fault("record_too_large", message))
+        size = window.byte - start
+        fault = Fault("record_too_large", _TOO_DEEP if size <= self._limit else self._size_message(size))
+        value, ambiguous = (identity.value, identity.ambiguous) if identity else (None, frozenset[str]())
+        return Record(self._ordinal, start, window.byte, line, hasher.hexdigest(), "", value, fault, ambiguous)
 
     def _size_message(self, size: int) -> str:
         return f"The record has {size:,} bytes; at most {self._limit:,} can be taken."
@@ -307,60 +268,6 @@ class JsonReader:
         if decoded.end == len(window.text) and not window.ended:
             return None
         return decoded
-
-    def _skip(self) -> None:
-        """Go past a value without holding it; only its strings and brackets are looked at."""
-        window = self._window
-        if window.peek() not in ("[", "{"):
-            self._skip_scalar()
-            return
-        stack = bytearray()
-        at = window.pos
-        while True:
-            found = _STRUCTURE.search(window.text, at)
-            if found is None:
-                window.advance(len(window.text))
-                at = window.pos
-                continue
-            piece, at = found.group(), found.end()
-            if piece in _CLOSED_BY:
-                stack.append(ord(_CLOSED_BY[piece]))
-                if len(stack) > MAX_NESTING:
-                    raise window.error(found.start(), f"the data is nested deeper than {MAX_NESTING:,} levels")
-            elif piece == '"':
-                window.move(found.start())
-                self._skip_string()
-                at = window.pos
-            elif len(piece) == 1:
-                if stack.pop() != ord(piece):
-                    raise window.error(found.start(), f"{piece!r} closes what it did not open")
-                if not stack:
-                    window.move(at)
-                    return
-
-    def _skip_scalar(self) -> None:
-        window = self._window
-        if window.peek() == '"':
-            self._skip_string()
-            return
-        while True:
-            found = _SCALAR.match(window.text, window.pos)
-            end = window.pos if found is None else found.end()
-            window.move(end)
-            if end < len(window.text) or window.ended:
-                return
-            window.fill()
-
-    def _skip_string(self) -> None:
-        window = self._window
-        window.move(window.pos + 1)
-        while True:
-            found = _STRING_BODY.match(window.text, window.pos)
-            end = window.pos if found is None else found.end()
-            if window.text[end : end + 1] == '"':
-                window.move(end + 1)
-                return
-            window.advance(end)
 
 
 def _sentence(message: str) -> str:

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from habits.stores.json_entry import describe
 from habits.stores.json_reader import JsonReader, Record
 from habits.stores.json_record import RecordDecoder, Verbatim, decode_checked, rewrite
 from migration_ops.exceptions import UnusableInput
 
+LARGE = b"x" * 2 * 1024 * 1024
 CHUNKS = st.integers(1, 40)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
@@ -91,6 +93,36 @@ def test_a_record_beyond_the_limit_is_skipped_and_no_other(rows: list[Any], chun
             assert record.value == row
 
 
+identifying = st.sampled_from(["id", "user_id", "child_name", "week_start_date", "week_period"])
+said = scalars | st.sampled_from(
+    ["11111111-1111-4111-8111-111111111111", "하늘", "2025-07-21", "2025년 7월 21일", 7, 2**63, [7], {"id": 7}, ""]
+)
+members = st.lists(st.tuples(identifying, said) | st.tuples(texts, values), max_size=9)
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    parts=members,
+    filling_at=st.integers(0, 9),
+    form=st.sampled_from(["array", "lines"]),
+    ascii_only=st.booleans(),
+    chunk=st.integers(1, 400),
+)
+def test_a_record_beyond_the_limit_is_known_as_what_it_would_be_known_as_within(
+    parts: list[tuple[str, Any]], filling_at: int, form: str, ascii_only: bool, chunk: int
+) -> None:
+    parts.insert(filling_at, ("filling", [{"id": 1, "user_id": "x"}] * 12))
+    said = [json.dumps({name: value}, ensure_ascii=ascii_only)[1:-1] for name, value in parts]
+    text = "{" + " , ".join(said) + "}"
+    data = text.encode() if form == "lines" else f"[{text}]".encode()
+    (held,) = read(data, lines=form == "lines", chunk=chunk)
+    (skipped,) = read(data, lines=form == "lines", chunk=chunk, limit=200)
+    assert skipped.fault is not None
+    assert skipped.fault.code == "record_too_large"
+    # Place, row, length, digest, key, owner; then what the content says, and the fault.
+    assert describe(skipped)[:7] == describe(held)[:7]
+
+
 @settings(deadline=None, max_examples=150)
 @given(rows=records, form=st.sampled_from(["object", "array"]), data=st.data())
 def test_a_truncated_file_is_refused_wherever_it_was_cut(rows: list[Any], form: str, data: st.DataObject) -> None:
@@ -142,6 +174,14 @@ def test_an_unusable_file_is_refused_with_the_place(data: bytes, words: str) -> 
         (b'{"id": 1}\n{"id" 2}\n{"id": 3}\n', "line 2, column 7, byte 16"),
         (b'{"id": 1}{"id": 2}\n', "the line goes on after its value (line 1, column 10, byte 9)"),
         (b'{\n"id": 1}\n', "line 1"),
+        (b'{"a": "' + LARGE + b'"}{"id": 2}\n', "the line goes on after its value (line 1, column 2097162,"),
+        (b'{"a": "' + LARGE + b'",\n"id": 2}\n', "the value of line 1 goes on beyond the line"),
+        (b'{"a": "' + LARGE + b'"\n{"id": 2}\n', "expected ',' or '}', found '{' (line 2, column 1"),
+        (b'{"a": "' + LARGE + b'\n{"id": 2}\n', "expected ',' or '}', found 'i' (line 2, column 3"),
+        (b'{"a": "' + LARGE + b'", 7: 1}\n', "expected a name in double quotes, found '7'"),
+        (b'{"a": "' + LARGE + b'",}\n', "found '}'"),
+        (b'{"a": "' + LARGE + b'", "id" 7}\n', "expected ':', found '7'"),
+        (b'{"a": "' + LARGE + b'", "b": ["\n', "is truncated"),
     ],
 )
 def test_an_unusable_file_of_lines_is_refused_with_the_line(data: bytes, words: str) -> None:
@@ -224,13 +264,24 @@ def test_a_rewritten_record_says_the_changes_and_keeps_the_rest(
     assert rewrite(text, old, old) == text
 
 
-def test_a_file_with_a_record_of_forty_megabytes_is_read_in_constant_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("begin", "piece", "end"),
+    [
+        ('"theme": "', "가나다라", '"'),
+        ('"habits": [', '{"id": 1, "name": "가나"},', "0]"),
+        ("", '"note": "가",', '"note": null'),
+    ],
+    ids=["one text", "one array", "many members"],
+)
+def test_a_file_with_a_record_of_forty_megabytes_is_read_in_constant_memory(
+    tmp_path: Path, begin: str, piece: str, end: str
+) -> None:
     path = tmp_path / "big.json"
     with path.open("wb") as file:
-        file.write(b'[{"id": 1, "theme": "')
+        file.write(b'[{"id": 1, ' + begin.encode())
         for _ in range(40):
-            file.write("가나다라".encode() * (1024 * 1024 // 12))
-        file.write(b'"}')
+            file.write(piece.encode() * (1024 * 1024 // len(piece.encode())))
+        file.write(end.encode() + b"}")
         row = json.dumps({"id": 2, "theme": "x" * 2_000}).encode()
         for _ in range(10_000):
             file.write(b"," + row)

@@ -122,15 +122,104 @@ def test_records_that_are_wrong_as_such_are_rejected_with_their_text(tmp_path: P
     assert {name: r.code for name, r in found.items()} == {
         "2": "duplicate_key",
         "3": "habits_malformed",
-        "#4": "record_too_large",
+        "4": "record_too_large",
         "5": "text_invalid",
         "#6": "duplicate_key",
     }
     assert found["2"].raw == twice
     assert found["2"].key is not None
     assert found["2"].key.child == "b"
-    assert len(found["#4"].raw) < 2_000
-    assert [r.row for r in store.keyless(["#4", "2", "1"])] == ["#4"]
+    assert len(found["4"].raw) < 2_000
+    assert found["4"].key is not None
+    assert found["4"].key.child == "d"
+
+
+def members(number: int, **columns: Any) -> list[str]:
+    """The members of a row's text, one by one."""
+    return [json.dumps({name: value})[1:-1] for name, value in row(number, **columns).items()]
+
+
+LARGE = json.dumps({"notes": "x" * 2 * 1024 * 1024})[1:-1]
+LARGE_NESTED = json.dumps({"notes": [{"id": 77, "user_id": str(STRANGER), "notes": {"id": 78}}] * 30_000})[1:-1]
+DEEP = '"notes": ' + '{"id": 77, "a": [' * 5_000 + "]}" * 5_000
+
+
+def write_texts(path: Path, texts: list[str]) -> LegacyJsonStore:
+    lines = path.suffix == ".ndjson"
+    path.write_text("\n".join(texts) if lines else f"[{','.join(texts)}]", encoding="utf-8")
+    return LegacyJsonStore(path, accepted=lambda rows: {})
+
+
+@pytest.mark.parametrize("filling", [LARGE, LARGE_NESTED, DEEP], ids=["large", "nested", "deep"])
+@pytest.mark.parametrize("place", ["first", "last", "between", "escaped"])
+def test_a_record_too_large_to_be_held_keeps_its_row_and_its_board(path: Path, filling: str, place: str) -> None:
+    own = members(7)
+    texts = {
+        "first": [*own, filling],
+        "last": [filling, *own],
+        "between": [filling, *own, filling.replace("notes", "more notes")],
+        "escaped": [filling, *(part.replace('"id"', '"\\u0069d"', 1) for part in own)],
+    }
+    culprit = "{" + ", ".join(texts[place]) + "}"
+    others = [json.dumps(row(9)), json.dumps(row(3)), json.dumps(row(8, child_name="other"))]
+    store = write_texts(path, [others[0], culprit, *others[1:]])
+    for limit in (1, 100):
+        found = rejections(store, limit)
+        assert {name: (r.code, r.held_by) for name, r in found.items()} == {
+            "3": ("record_too_large", "7"),
+            "7": ("record_too_large", None),
+            "9": ("record_too_large", "7"),
+        }
+    assert [board.key.child for page in pages(store, 1) for board in page.documents] == ["other"]
+    assert found["7"].key == store.keys_of(["3"])["3"] == store.keys_of(["7"])["7"]
+    assert store.spans(1)[-1].until == 9
+    with pytest.raises(DocumentHeld, match="Row 7 "):
+        store.delete([store.keys_of(["3"])["3"]])
+
+
+def test_a_record_too_large_to_be_held_releases_its_board_when_accepted(path: Path) -> None:
+    others = [json.dumps(row(1)), json.dumps(row(2))]
+    culprit = "{" + ", ".join([LARGE, *members(7)]) + "}"
+    print_of = rejections(write_texts(path, [culprit, *others]))["7"].fingerprint
+    store = LegacyJsonStore(path, accepted=lambda names: {"7": print_of} if "7" in names else {})
+    (page,) = pages(store, 10)
+    assert {link.row for link in page.links} == {"1", "2"}
+    assert [(r.row, r.accepted) for r in page.rejections] == [("7", True)]
+    store.save([replace(page.documents[0], theme="new")])
+    assert only(store).theme == "new"
+    assert rejections(store)["7"].accepted
+    write_texts(path, [culprit.replace("xxx", "xyx", 1), *others])
+    assert rejections(store).keys() == {"1", "2", "7"}
+
+
+def test_a_record_too_large_to_be_held_that_says_two_ids_has_none(path: Path) -> None:
+    culprit = "{" + ", ".join([*members(7), LARGE, '"\\u0069d": 8']) + "}"
+    found = rejections(write_texts(path, [json.dumps(row(7)), culprit]))
+    assert {name: (r.code, r.held_by) for name, r in found.items()} == {
+        "#2": ("record_too_large", None),
+        "7": ("record_too_large", "#2"),
+    }
+
+
+def test_a_record_too_large_to_be_held_shares_its_id_with_no_other(path: Path) -> None:
+    culprit = "{" + ", ".join([LARGE, *members(7, child_name="a")]) + "}"
+    found = rejections(write_texts(path, [json.dumps(row(7, child_name="b")), culprit]))
+    assert {name: r.code for name, r in found.items()} == {"#1": "duplicate_key", "#2": "record_too_large"}
+
+
+@pytest.mark.parametrize(
+    ("number", "week"), [('"7"', '"2025-07-21"'), ("7.0", "[]"), ("[7]", '"' + "1" * 5_000 + '"'), ("tru", "{}")]
+)
+def test_a_record_too_large_to_be_held_that_names_no_row_is_called_by_its_place(
+    path: Path, number: str, week: str
+) -> None:
+    own = [part for part in members(1) if '"id": 1' not in part[:9] and "week_start_date" not in part]
+    culprit = "{" + ", ".join([*own, LARGE, f'"id": {number}', f'"week_start_date": {week}']) + "}"
+    store = write_texts(path, [culprit])
+    (rejection,) = rejections(store).values()
+    assert (rejection.row, rejection.code) == ("#1", "record_too_large")
+    assert (rejection.key is None) == (week != '"2025-07-21"')
+    assert [r.row for r in store.keyless(["#1"])] == ([] if rejection.key else ["#1"])
 
 
 def test_load_absent_keys_sample_and_estimate_agree_with_the_scan(path: Path) -> None:
