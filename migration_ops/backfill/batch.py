@@ -6,7 +6,7 @@ Killed at any point it either happened or it did not; nothing is lost and nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -125,6 +125,7 @@ def run(job: Job, lease: Lease, place: Place, rows: int, *, size: int, speed: fl
         failpoint(SAVED)
         _notice_moved(job, page)
         counters = replace(place.counters.plus(page, saved), speed=speed)
+        _know_siblings(job, page, control.refused)
         refused.hold(job.migration, page, control.refused)
         bookkeeping.record(job.migration, page)
         failpoint(RECORDED)
@@ -232,6 +233,22 @@ def _notice_moved(job: Job, page: Page[Any, Any]) -> None:
     before = bookkeeping.old_keys(job.migration, list(now))
     left = {key for row, key in before.items() if key is not None and key != now[row]}
     dirty.mark_keys(job.migration, [job.migration.decode_key(key) for key in left], side=Side.LEGACY)
+
+
+def _know_siblings(job: Job, page: Page[Any, Any], refused_keys: Collection[str]) -> None:
+    """Give rows of other pages that share a document with rows of this one their lineage now.
+
+    Such a row may be deleted or changed before its own page is read. The notice of that names the row alone; without
+    lineage nobody would know that the document, of which this page has seen a part, must be looked at again.
+    """
+    here = {said.row for said in (*page.links, *page.rejections)}
+    saved = {document.key for document in page.documents}
+    keys = {link.key for link in page.links if link.key not in saved}
+    keys |= {said.key for said in page.rejections if said.held_by is not None and said.key is not None}
+    keys |= {merge.key for merge in page.merges if not here.issuperset(merge.rows)}
+    keys = {key for key in keys if job.migration.encode_key(key) not in refused_keys}
+    if keys:
+        bookkeeping.record(job.migration, job.legacy().load(keys))
 
 
 def _advance(lease: Lease, place: Place, size: int | None) -> None:
