@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ class Journal:
 
     Attributes:
         reasons: sentences that say why this validation is incomplete.
+        unrecorded: rejected rows by code that should be in quarantine and are not, because this is a dry run.
     """
 
     migration: AnyMigration
@@ -40,6 +42,7 @@ class Journal:
     ranges: list[RunRange]
     lease: Lease
     reasons: list[str] = field(default_factory=list)
+    unrecorded: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -11,6 +12,15 @@ from migration_ops import locks
 from migration_ops.definition import AnyMigration, Rejection
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.sync import bookkeeping
+from migration_ops.verify.journal import Journal
+
+
+def notice(journal: Journal, rejections: Collection[Rejection[Any]]) -> None:
+    """Put those of these rows into quarantine that are not in it; a dry run only counts them."""
+    if journal.leaves_no_trace:
+        journal.unrecorded += Counter(said.code for said in undecided(journal.migration, rejections))
+    else:
+        record_new(journal.migration, rejections)
 
 
 def record_new(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> int:
@@ -18,7 +28,7 @@ def record_new(migration: AnyMigration, rejections: Collection[Rejection[Any]]) 
 
     The rows are looked at once more under the locks of their keys, because what a snapshot said may be past.
     """
-    unknown = _unknown(migration, rejections)
+    unknown = undecided(migration, rejections)
     if not unknown:
         return 0
     legacy = migration.legacy()
@@ -34,12 +44,12 @@ def record_new(migration: AnyMigration, rejections: Collection[Rejection[Any]]) 
     return len(mine)
 
 
-def _unknown(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> list[Rejection[Any]]:
+def undecided(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> list[Rejection[Any]]:
+    """Those of these rows that wait for a person although no item says so: there is none, or somebody accepted what the
+    row was before."""
     if not rejections:
         return []
-    known = set(
-        QuarantineItem.objects.filter(migration=migration.name, row__in=[rejection.row for rejection in rejections])
-        .exclude(status=QuarantineStatus.RESOLVED)
-        .values_list("row", flat=True)
-    )
-    return [rejection for rejection in rejections if rejection.row not in known]
+    items = QuarantineItem.objects.filter(migration=migration.name, row__in=[said.row for said in rejections])
+    waiting = set(items.filter(status=QuarantineStatus.OPEN).values_list("row", flat=True))
+    accepted = dict(items.filter(status=QuarantineStatus.ACCEPTED).values_list("row", "fingerprint"))
+    return [said for said in rejections if said.row not in waiting and accepted.get(said.row) != said.fingerprint]

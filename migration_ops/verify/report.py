@@ -116,7 +116,7 @@ class Report:
                 yield _difference(self.migration, difference, waiting)
 
     def quarantine(self) -> list[dict[str, Any]]:
-        """Quarantined rows by code: how many wait, how many were accepted."""
+        """Quarantined rows by code: how many wait, how many were accepted. A dry run adds those it met first."""
         counted: dict[str, dict[str, Any]] = {}
         rows = (
             QuarantineItem.objects.filter(migration=self.migration.name)
@@ -127,7 +127,9 @@ class Report:
         )
         for code, status, count in rows:
             counted.setdefault(code, {"code": code, "open": 0, "accepted": 0})[status] = count
-        return list(counted.values())
+        for code, count in self.validation.unrecorded.items():
+            counted.setdefault(code, {"code": code, "open": 0, "accepted": 0})["open"] += count
+        return [counted[code] for code in sorted(counted)]
 
     def conflicts(self) -> Iterator[dict[str, Any]]:
         """Merged documents whose rows said different things, with what was kept and what was dropped."""

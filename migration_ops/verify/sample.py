@@ -13,7 +13,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, RowStore, Store
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
-from migration_ops.verify.quarantined import record_new
+from migration_ops.verify.quarantined import notice
 from migration_ops.verify.snapshot import in_snapshot
 from migration_ops.verify.sweep import Chunk, Progress
 
@@ -38,8 +38,7 @@ def look_at_sample(
             journal.suspect(chunk.suspects)
             journal.doubt(chunk.reasons)
             journal.advance(number, chunk.tally, done=True)
-        if not journal.leaves_no_trace:
-            record_new(journal.migration, chunk.rejections)
+        notice(journal, chunk.rejections)
         progress(number, journal.tally())
 
 

@@ -24,7 +24,7 @@ from migration_ops.definition import AnyMigration, Cursor, ListsKeys, Rejection,
 from migration_ops.failpoints import failpoint, label
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
-from migration_ops.verify.quarantined import record_new
+from migration_ops.verify.quarantined import notice
 from migration_ops.verify.snapshot import in_snapshot
 
 CHUNK_COMPARED = label("validation_chunk_compared")
@@ -74,8 +74,7 @@ def _pass(journal: Journal, number: int, look: Callable[[Span, int], Chunk], pro
             journal.doubt(chunk.reasons)
             journal.advance(number, chunk.tally, cursor=chunk.cursor, done=chunk.cursor is None)
         failpoint(CHUNK_NOTED)
-        if not journal.leaves_no_trace:
-            record_new(journal.migration, chunk.rejections)
+        notice(journal, chunk.rejections)
         progress(number, journal.tally())
 
 

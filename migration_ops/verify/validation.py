@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,8 @@ class Validation:
         reasons: sentences that say why it is not complete.
         sample: documents asked for; None for all there are.
         seconds: time worked, over all processes that took part.
-        quarantine_open: legacy rows that wait for a decision now.
+        quarantine_open: legacy rows that wait for a decision now, those among them that a dry run may not record.
+        unrecorded: the latter, by code.
         strays: rows of the modern store that belong to no document; a full validation looks for them.
     """
 
@@ -45,6 +46,7 @@ class Validation:
     seconds: float = 0.0
     ended_at: datetime = field(default_factory=timezone.now)
     quarantine_open: int = 0
+    unrecorded: Mapping[str, int] = field(default_factory=dict)
     strays: tuple[Stray, ...] = ()
 
     @property
@@ -179,6 +181,7 @@ def _validation(
         reasons=reasons,
         sample=sample,
         seconds=journal.run.worked_seconds,
-        quarantine_open=waiting,
+        quarantine_open=waiting + journal.unrecorded.total(),
+        unrecorded=dict(journal.unrecorded),
         strays=strays,
     )

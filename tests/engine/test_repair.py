@@ -7,13 +7,22 @@ import signal
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.locks import lock_id
-from migration_ops.models import BeforeImage, Difference, DifferenceStatus, HistoryEntry, MigrationState, Run
+from migration_ops.models import (
+    BeforeImage,
+    Difference,
+    DifferenceStatus,
+    HistoryEntry,
+    MigrationState,
+    QuarantineItem,
+    Run,
+)
 from migration_ops.stages import Stage
 from migration_ops.sync import dirty
 from migration_ops.verify import repair as repairs
@@ -114,6 +123,57 @@ def test_a_dry_run_says_what_it_would_do_and_leaves_the_database_as_it_was(damag
     _, out, _ = command("validate_migration", "--repair", "--dry-run")
     assert "Would have written 2, removed 0 in the modern store; 1 extras kept" in out
     assert digest() == kept
+
+
+@pytest.mark.parametrize("sample", [(), ("--sample", "100")])
+def test_a_dry_run_counts_rows_as_undecided_that_it_may_not_put_into_quarantine(
+    notes: AnyMigration, sample: tuple[str, ...]
+) -> None:
+    fill(3)
+    schema.add_rows(("home", "without a body", None))
+    copy_over(notes)
+    schema.add_rows(("home", "nor this", None), ("away", "unseen until now", None))
+    kept = digest()
+
+    code, data = validate_json("--repair", "--dry-run", *sample)
+
+    assert (code, data["difference_count"], data["quarantine_open"]) == (3, 0, 3)
+    assert digest() == kept
+    _, out, _ = command("validate_migration", "--repair", "--dry-run", *sample)
+    assert "1 rows are in quarantine: manage.py quarantine list" in out
+    assert "2 rows belong into quarantine; without --dry-run they are put there." in out
+    assert validate_json("--repair", *sample)[1]["quarantine_open"] == 3
+    assert validate_json("--repair", "--dry-run", *sample)[1]["quarantine_open"] == 3
+
+
+def test_the_report_of_a_dry_run_names_rows_that_belong_into_quarantine(notes: AnyMigration, tmp_path: Path) -> None:
+    fill(1)
+    schema.add_rows(("home", "without a body", None))
+    copy_over(notes)
+    schema.add_rows(("home", "nor this", None), ("home", None, "without a title"))
+
+    validate_json("--repair", "--dry-run", "--report", str(tmp_path / "report.json"))
+
+    assert json.loads((tmp_path / "report.json").read_text())["quarantine"] == [
+        {"code": "body_missing", "open": 2, "accepted": 0},
+        {"code": "title_missing", "open": 1, "accepted": 0},
+    ]
+
+
+def test_an_acceptance_of_what_a_row_was_before_decides_nothing(notes: AnyMigration) -> None:
+    (row,) = schema.add_rows(("home", "without a body", None))
+    fill(1)
+    copy_over(notes)
+    QuarantineItem.objects.update(status="accepted")
+    assert validate_json("--repair", "--dry-run")[0] == 0
+    run("UPDATE legacy_notes SET title = 'another' WHERE id = %s", row)
+
+    code, data = validate_json("--repair", "--dry-run")
+
+    assert (code, data["quarantine_open"]) == (3, 1)
+    assert QuarantineItem.objects.get().status == "accepted"
+    assert validate_json()[0] == 3
+    assert QuarantineItem.objects.get().status == "open"
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--delete-extras"])

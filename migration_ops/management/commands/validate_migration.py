@@ -171,8 +171,11 @@ def _closing(
             yield Text(f"  {failure.key}: {failure.message}", style="red")
     for key, action in actions[:SHOWN]:
         yield Text(f"  Would {_DOES[action]}: {key}")
-    if validation.quarantine_open:
-        yield Text(f"{validation.quarantine_open:,} rows are in quarantine: manage.py quarantine list")
+    new = sum(validation.unrecorded.values())
+    if validation.quarantine_open > new:
+        yield Text(f"{validation.quarantine_open - new:,} rows are in quarantine: manage.py quarantine list")
+    if new:
+        yield Text(f"{new:,} rows belong into quarantine; without --dry-run they are put there.")
     for path in written:
         yield Text(f"Report: {path}")
 
