@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connections
 
 from migration_ops.backfill import batch
 from migration_ops.definition import AnyMigration
@@ -158,6 +159,7 @@ def test_a_user_is_not_kept_waiting_while_the_batch_waits_for_somebody_else(
             writer.end()
             holder.commit()
             holder.close()
+            connections.close_all()
 
         threads.append(threading.Thread(target=act))
         threads[0].start()
