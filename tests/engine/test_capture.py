@@ -112,8 +112,8 @@ def test_without_capture_nothing_is_noted(notes: AnyMigration) -> None:
 
 def test_installing_twice_changes_nothing_and_removing_leaves_nothing(captured: AnyMigration) -> None:
     objects = (
-        "SELECT count(*) FROM (SELECT oid FROM pg_proc WHERE proname LIKE 'capture%'"
-        " UNION ALL SELECT oid FROM pg_trigger WHERE tgname LIKE 'capture%') AS made"
+        "SELECT count(*) FROM (SELECT oid FROM pg_proc WHERE proname LIKE 'capture%notes%'"
+        " UNION ALL SELECT oid FROM pg_trigger WHERE tgname LIKE 'capture%notes%') AS made"
     )
     assert capture.install(captured) is False
     with connection.cursor() as cursor:
@@ -190,7 +190,7 @@ def test_a_trigger_that_is_gone_or_weaker_is_a_gap_and_install_mends_it(captured
 
 def test_a_function_somebody_rewrote_is_a_gap(captured: AnyMigration) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT proname FROM pg_proc WHERE proname LIKE 'capture_change%'")
+        cursor.execute("SELECT proname FROM pg_proc WHERE proname LIKE 'capture_change_notes%'")
         ((name,),) = cursor.fetchall()
     run(f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
     assert len(capture.status(captured).gaps) == 3
@@ -216,7 +216,7 @@ def test_a_replication_writer_is_noted(captured: AnyMigration) -> None:
 
 def test_every_trigger_fires_always(captured: AnyMigration) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgname LIKE 'capture%'")
+        cursor.execute("SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgname LIKE 'capture%notes%'")
         assert cursor.fetchall() == [("A",)]
 
 
