@@ -5,11 +5,12 @@ A run of several workers has range 0 for the process that speaks for the whole r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from migration_ops.backfill import lease as leases
@@ -22,6 +23,9 @@ from migration_ops.models.run import UNFINISHED
 
 WHOLE_RUN = 0
 """Number of the range that carries the lease on the whole run and no work."""
+
+NOTICED = 0.05
+"""Seconds between two looks whether the server has noticed that a process is gone."""
 
 PAUSE = "pause"
 CANCEL = "cancel"
@@ -124,19 +128,23 @@ def refuse_live_workers(run: Run) -> None:
     Raises:
         LeaseHeld: one of them still works.
     """
-    workers = _live_workers(run)
+    workers = [held.owner for held in leases.holders(run.pk) if held.number != WHOLE_RUN]
     if workers:
         raise LeaseHeld(f"Workers of run {run.pk} are still at it: {', '.join(workers)}. Try again in a moment.")
 
 
-def _live_workers(run: Run) -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT held.lease_owner FROM migration_ops_runrange AS held"
-            f" WHERE held.run_id = %s AND held.number > 0 AND NOT {leases.FREE} ORDER BY held.number",
-            [run.pk],
-        )
-        return [owner for (owner,) in cursor.fetchall()]
+def let_the_dead_go(run: Run) -> None:
+    """Wait until the server has noticed that whoever held this run was killed, and until its workers have stopped.
+
+    That takes milliseconds, or a batch. Returns at once when nobody is there, or when the holder may be alive. Not in a
+    transaction: there the server's list of sessions stays as it was at first sight.
+    """
+    deadline = time.monotonic() + settings().lease.total_seconds()
+    while held := leases.holders(run.pk):
+        speaker = next((each for each in held if each.number == WHOLE_RUN), None)
+        if (speaker is not None and not leases.gone(speaker.owner)) or time.monotonic() > deadline:
+            return
+        time.sleep(NOTICED)
 
 
 def close(opened: Opened, status: RunStatus, *, error: str = "", result: Mapping[str, Any] | None = None) -> None:

@@ -241,7 +241,7 @@ def _know_siblings(job: Job, page: Page[Any, Any], refused_keys: Collection[str]
     Such a row may be deleted or changed before its own page is read. The notice of that names the row alone; without
     lineage nobody would know that the document, of which this page has seen a part, must be looked at again.
     """
-    here = {said.row for said in (*page.links, *page.rejections)}
+    here = {link.row for link in page.links} | {said.row for said in page.rejections}
     saved = {document.key for document in page.documents}
     keys = {link.key for link in page.links if link.key not in saved}
     keys |= {said.key for said in page.rejections if said.held_by is not None and said.key is not None}

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -50,10 +51,10 @@ UPDATE migration_ops_runrange
  WHERE id = %(range)s AND token = %(token)s
 """
 
-_HOLDER = f"""
-SELECT held.lease_owner, held.lease_until FROM migration_ops_runrange AS held
+_HOLDERS = f"""
+SELECT held.number, held.lease_owner, held.lease_until FROM migration_ops_runrange AS held
  WHERE held.run_id = %s AND held.lease_until IS NOT NULL AND NOT {FREE}
- ORDER BY held.number LIMIT 1
+ ORDER BY held.number
 """
 
 
@@ -68,8 +69,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease, as `host:process id`, and until when at least."""
+    """Who holds the range of this number, as `host:process id`, and until when at least."""
 
+    number: int
     owner: str
     until: datetime
 
@@ -131,12 +133,33 @@ def release(lease: Lease) -> None:
     )
 
 
-def holder(run_id: int) -> Holder | None:
-    """The living process that holds a lease of this run, the one for the whole run first."""
+def holders(run_id: int) -> list[Holder]:
+    """The living processes that hold leases of this run, by the number of the range."""
     with connection.cursor() as cursor:
-        cursor.execute(_HOLDER, [run_id])
-        found = cursor.fetchone()
-    return Holder(*found) if found else None
+        cursor.execute(_HOLDERS, [run_id])
+        return [Holder(*found) for found in cursor.fetchall()]
+
+
+def holder(run_id: int) -> Holder | None:
+    """The first of them: whoever speaks for the whole run, where there is one."""
+    return next(iter(holders(run_id)), None)
+
+
+def gone(owner: str) -> bool:
+    """Whether this holder was a process of this machine and certainly is no more (a zombie is none)."""
+    host, _, process = owner.rpartition(":")
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
 
 
 def _claim(wanted: str, values: Mapping[str, Any]) -> Lease | None:

@@ -140,6 +140,7 @@ def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Repo
     run = runs.unfinished(migration, RunKind.BACKFILL)
     if run is None:
         raise Refused(f"There is no unfinished backfill of {migration.name} to {what}.")
+    runs.let_the_dead_go(run)
     with transaction.atomic():
         runs.request(run, what)
         history.append(migration, actor=actor, verb=f"backfill {what}", reason=reason, evidence={"run": run.pk})
@@ -168,6 +169,8 @@ def _open(migration: AnyMigration, request: Request) -> Opened:
     source = None if request.source is None else os.path.abspath(request.source)
     since = _capturing_since(migration)
     unfinished = runs.unfinished(migration, RunKind.BACKFILL)
+    if unfinished is not None:
+        runs.let_the_dead_go(unfinished)
     overtaken = unfinished is not None and unfinished.options.get("capture_since") != since
     if unfinished is not None and not request.restart and not overtaken:
         with transaction.atomic():

@@ -207,9 +207,29 @@ def test_workers_stop_when_the_process_that_started_them_is_killed(
     process = start_notes_command("backfill", "--batch-size", "3", "--workers", "2", "--json")
     eventually(lambda: len(schema.modern_rows()) > 10)
     process.kill()
-    eventually(lambda: not RunRange.objects.filter(number__gt=0).exclude(lease_until=None).exists())
+    process.wait()
+    code, said, error = backfill("pause")
+    assert (code, said["status"]) == (0, "paused"), error
+    assert not RunRange.objects.filter(number__gt=0).exclude(lease_until=None).exists()
     assert len(schema.modern_rows()) < 5_000
     assert backfill()[0] == 3
+    assert_in_step()
+
+
+def test_killed_together_with_a_statement_under_way_it_goes_on_at_once(
+    writing: AnyMigration, start_notes_command: Start
+) -> None:
+    """The server notices only after the statement that its client is gone; whoever comes next waits for that."""
+    run("CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$")
+    run("CREATE TRIGGER linger BEFORE INSERT ON modern_notes FOR EACH STATEMENT EXECUTE FUNCTION linger()")
+    process = start_notes_command("backfill", "--json")
+    eventually(lambda: rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+    process.kill()
+    assert rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    code, said, error = backfill("pause")
+    assert (code, said["status"]) == (0, "paused"), error
+    run("DROP FUNCTION linger() CASCADE")
+    assert backfill("resume")[0] == 3
     assert_in_step()
 
 
