@@ -244,12 +244,28 @@ class Stray:
     example: str
 
 
+@dataclass(frozen=True, slots=True)
+class RemovedRow:
+    """A row as it was before it was removed: its id as text, and its columns as JSON."""
+
+    row: str
+    image: Json
+
+
 @runtime_checkable
 class FindsStrays(Protocol):
     """What a store may offer whose rows can outlive what they hang on, for as long as there are no foreign keys."""
 
     def strays(self) -> list[Stray]:
-        """Rows that no scan and no key leads to, by table; empty where there are none."""
+        """Rows that no scan and no key leads to, by table, in the order in which they can be removed: dependents first.
+        What hangs on a stray is one itself. Empty where there are none."""
+        ...
+
+    def remove_strays(self, table: str, limit: int) -> list[RemovedRow]:
+        """Remove at most `limit` rows of this table that are strays, in the caller's transaction; what they were.
+
+        A row that got something to hang on before it was locked is left alone. Empty when there is none (any more).
+        """
         ...
 
 

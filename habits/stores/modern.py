@@ -15,7 +15,7 @@ from habits.identifiers import ordered_uuid
 from habits.stores import modern_copy
 from habits.stores.modern_changes import DETAILS, changes, same, statements
 from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards, stored_key
-from migration_ops.definition import Batch, CapturedTable, KeyPage, Page, Saved, Span, Stray
+from migration_ops.definition import Batch, CapturedTable, KeyPage, Page, RemovedRow, Saved, Span, Stray
 
 FIND = """
 SELECT c.id, w.id
@@ -66,15 +66,11 @@ SELECT CASE WHEN relpages > 0 AND reltuples > 0
   FROM pg_class WHERE oid = 'weeks'::regclass
 """
 
-STRAYS = {
-    "habits": """
-        SELECT count(*), min(id::text) FROM habits WHERE NOT EXISTS (SELECT FROM weeks WHERE weeks.id = week_id)
-    """,
-    "habit_records": """
-        SELECT count(*), min(id::text) FROM habit_records
-         WHERE NOT EXISTS (SELECT FROM habits WHERE habits.id = habit_id)
-    """,
+STRAY = {
+    "habit_records": "NOT EXISTS (SELECT FROM habits JOIN weeks ON weeks.id = week_id WHERE habits.id = habit_id)",
+    "habits": "NOT EXISTS (SELECT FROM weeks WHERE weeks.id = week_id)",
 }
+"""What makes a row hang on nothing, by table; dependents first."""
 
 DELETE = (
     "DELETE FROM habit_records WHERE habit_id IN (SELECT id FROM habits WHERE week_id = ANY (%s::uuid[]))",
@@ -165,8 +161,19 @@ class ModernStore:
         return Batch(documents=[stored.board for stored in _read(week_ids)])
 
     def strays(self) -> list[Stray]:
-        found = [(table, *_query(sql)[0]) for table, sql in STRAYS.items()]
+        sql = "SELECT count(*), min(id::text) FROM {} WHERE {}"
+        found = [(table, *_query(sql.format(table, stray))[0]) for table, stray in STRAY.items()]
         return [Stray(table, rows, example) for table, rows, example in found if rows]
+
+    def remove_strays(self, table: str, limit: int) -> list[RemovedRow]:
+        """Two statements: the second sees what was committed while the first waited for a row, e.g. a new week."""
+        stray = STRAY[table]
+        locked = _query(f"SELECT id FROM {table} WHERE {stray} ORDER BY id LIMIT %s FOR UPDATE OF {table}", [limit])
+        removed = _query(
+            f"DELETE FROM {table} WHERE id = ANY (%s::uuid[]) AND {stray} RETURNING id::text, to_jsonb({table})",
+            [[row_id for (row_id,) in locked]],
+        )
+        return [RemovedRow(row_id, json.loads(image)) for row_id, image in removed]
 
     def estimate(self) -> int | None:
         return int(_query(ESTIMATE)[0][0])

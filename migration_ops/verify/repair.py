@@ -23,8 +23,10 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage, Difference, DifferenceStatus
 from migration_ops.stages import Stage
 from migration_ops.sync import carry, dirty, origin
+from migration_ops.verify import strays
 from migration_ops.verify.compare import judge
 from migration_ops.verify.snapshot import snapshot
+from migration_ops.verify.strays import Removal
 from migration_ops.verify.validation import Validation
 
 KEY_REPAIRED = label("repair_key_repaired")
@@ -60,6 +62,7 @@ class Repair:
         gone: equal already when looked at under the lock.
         kept: extras that nobody asked to remove.
         failed: those that could not be repaired.
+        strays: what became of rows that belong to no document.
     """
 
     side: Side
@@ -68,6 +71,7 @@ class Repair:
     gone: int = 0
     kept: int = 0
     failed: list[Failure] = field(default_factory=list)
+    strays: Removal = field(default_factory=Removal)
 
     @property
     def changed(self) -> int:
@@ -75,8 +79,8 @@ class Repair:
 
     @property
     def left(self) -> int:
-        """Differences that are still there."""
-        return self.kept + len(self.failed)
+        """Differences that are still there, rows that belong to no document among them."""
+        return self.kept + len(self.failed) + self.strays.left
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,11 @@ def repair(
     delete_extras: bool = False,
     told: Callable[[], None] = lambda: None,
 ) -> Repair:
-    """Repair every difference of this validation; a second time there is nothing to do.
+    """Repair every difference of this validation, and remove its strays; a second time there is nothing to do.
 
     The store in authority at the present stage has the word; at `ramp`, where that depends on the unit, it is legacy,
     to which every unit can go back. Extras are removed only with `delete_extras`, and never after a validation that
-    did not see everything.
+    did not see everything. For strays see `strays.remove`.
 
     Raises:
         Refused: legacy is frozen or gone.
@@ -108,7 +112,8 @@ def repair(
         if difference.status == DifferenceStatus.OPEN:
             _repair_one(migration, difference, actor, delete_extras and validation.complete, done)
             told()
-    if done.changed or done.failed:
+    done.strays = strays.remove(migration, validation.strays, complete=validation.complete, actor=actor)
+    if done.changed or done.failed or done.strays.removed or done.strays.failed:
         evidence = {
             "run": validation.run.pk,
             "side": done.side.value,
@@ -116,7 +121,8 @@ def repair(
             "deleted": done.deleted,
             "gone": done.gone,
             "kept": done.kept,
-            "failed": len(done.failed),
+            "failed": len(done.failed) + len(done.strays.failed),
+            "strays_removed": done.strays.removed,
         }
         history.append(migration, actor=actor, verb="repair", reason=reason, evidence=evidence)
     return done
@@ -126,6 +132,7 @@ def plan(validation: Validation, *, delete_extras: bool = False) -> tuple[Repair
     """What `repair` would do, writing and locking nothing: the counts, and the first keys with what is done."""
     migration = validation.migration
     would = Repair(side=follower(state.stage(migration)))
+    would.strays = strays.plan(migration, validation.strays, complete=validation.complete)
     actions: list[tuple[str, Action]] = []
     for difference in validation.differences():
         if difference.status != DifferenceStatus.OPEN:

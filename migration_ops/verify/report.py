@@ -47,10 +47,16 @@ class Report:
     @property
     def left(self) -> int:
         """Differences that are still there, rows that belong to no document among them."""
-        strays = self.validation.stray_rows
         if self.repair is None or self.dry_run:
-            return self.validation.tally.differences + strays
-        return self.repair.left + strays
+            return self.validation.tally.differences + self.validation.stray_rows
+        return self.repair.left
+
+    @property
+    def strays_left(self) -> int:
+        """Rows that belong to no document and are still there."""
+        if self.repair is None or self.dry_run:
+            return self.validation.stray_rows
+        return self.repair.strays.left
 
     @property
     def exit_code(self) -> ExitCode:
@@ -64,7 +70,7 @@ class Report:
     def verdict(self) -> str:
         """The one sentence to read first."""
         tally, plural = self.validation.tally, self.migration.plural
-        strays = self.validation.stray_rows
+        strays = self.strays_left
         if strays and self.left == strays:
             return ngettext(
                 "%(count)s row of the modern store belongs to none of the %(plural)s.",
@@ -83,7 +89,7 @@ class Report:
             ) % {"count": count, "plural": plural}
         if not self.validation.complete:
             return _("Not everything was seen, so nothing is proven.")
-        if self.repair is not None and tally.differences:
+        if self.repair is not None and (tally.differences or self.validation.strays):
             return _("Everything that differed is repaired; validate again to prove it.")
         if self.validation.sample is not None:
             return _("All %(count)s sampled %(plural)s are equal in both stores.") % {
@@ -144,6 +150,7 @@ def _repair_json(repair: Repair, *, dry_run: bool, migration: AnyMigration) -> d
         {**migration.describe_key(migration.decode_key(failure.key)), "error": failure.message}
         for failure in repair.failed
     ]
+    failed += [{"table": failure.table, "error": failure.message} for failure in repair.strays.failed]
     return {
         "repaired": 0 if dry_run else repair.changed,
         "would_repair": repair.changed if dry_run else 0,
@@ -151,6 +158,8 @@ def _repair_json(repair: Repair, *, dry_run: bool, migration: AnyMigration) -> d
         "repair_failures": failed[:100],
         "extras_kept": repair.kept,
         "gone": repair.gone,
+        "strays_removed": 0 if dry_run else repair.strays.removed,
+        "would_remove_strays": repair.strays.removed if dry_run else 0,
         "dry_run": dry_run,
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from migration_ops.definition import AnyMigration, FindsStrays, RowStore, Store, Stray
+from migration_ops.definition import AnyMigration, RowStore, Stray
 from migration_ops.exceptions import LeaseLost, Unreadable, UnusableInput
 from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, QuarantineStatus, Run, RunStatus
 from migration_ops.verify import completeness
@@ -20,6 +20,7 @@ from migration_ops.verify.power import power
 from migration_ops.verify.recheck import settle
 from migration_ops.verify.sample import look_at_sample
 from migration_ops.verify.snapshot import in_snapshot
+from migration_ops.verify.strays import find as find_strays
 from migration_ops.verify.sweep import Progress, sweep
 
 
@@ -96,7 +97,7 @@ def validate(
         settle(journal, legacy, modern)
         strays: tuple[Stray, ...] = ()
         if sample is None:
-            strays = in_snapshot(lambda _: _strays(modern), 1)
+            strays = find_strays(migration)
             journal.reasons += in_snapshot(
                 lambda _: completeness.reasons(migration, legacy, modern, journal.tally()), 1
             )
@@ -163,10 +164,6 @@ def _expect(journal: Journal, legacy: RowStore[Any, Any]) -> None:
     if journal.run.total is None:
         journal.run.total = in_snapshot(lambda _: legacy.estimate(), 1)
         journal.run.save(update_fields=["total"])
-
-
-def _strays(modern: Store[Any, Any]) -> tuple[Stray, ...]:
-    return tuple(modern.strays()) if isinstance(modern, FindsStrays) else ()
 
 
 def _validation(

@@ -59,14 +59,3 @@ def test_an_empty_store_lists_nothing() -> None:
     listed = store.scan_keys(Span(), 10)
 
     assert (listed.keys, listed.cursor) == ([], None)
-
-
-@pytest.mark.usefixtures("boards")
-def test_rows_that_hang_on_nothing_are_found() -> None:
-    assert store.strays() == []
-
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM weeks WHERE id = (SELECT min(id::text)::uuid FROM weeks) RETURNING id")
-        cursor.execute("DELETE FROM habits WHERE id = (SELECT max(id::text)::uuid FROM habits)")
-
-    assert [(stray.table, stray.rows) for stray in store.strays()] == [("habits", 1), ("habit_records", 7)]

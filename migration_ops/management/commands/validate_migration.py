@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migration_ops.conf import settings
+from migration_ops.definition import Stray
 from migration_ops.exceptions import UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.verify import report_file
@@ -106,7 +108,10 @@ class Command(OperatorCommand):
         if options["dry_run"]:
             decode, describe = report.migration.decode_key, report.migration.describe_key
             data["run"] = None
-            data["actions"] = [{**describe(decode(key)), "action": action.value} for key, action in actions]
+            data["actions"] = [
+                *({**describe(decode(key)), "action": action.value} for key, action in actions),
+                *({**asdict(stray), "action": action.value} for stray, action in _stray_actions(report)),
+            ]
         with translation.override("en"):
             text: tuple[RenderableType, ...] = (
                 _sentence(report),
@@ -169,8 +174,15 @@ def _closing(
         yield Text(_repaired(report))
         for failure in report.repair.failed[:SHOWN]:
             yield Text(f"  {failure.key}: {failure.message}", style="red")
+        if report.repair.strays.kept_because:
+            yield Text(f"Rows that belong to nothing stay. {report.repair.strays.kept_because}", style="yellow")
+        for failed in report.repair.strays.failed:
+            yield Text(f"  {failed.table}: {failed.message}", style="red")
     for key, action in actions[:SHOWN]:
         yield Text(f"  Would {_DOES[action]}: {key}")
+    for stray, action in _stray_actions(report) if report.dry_run else ():
+        if action is Action.DELETE:
+            yield Text(f"  Would remove {stray.rows:,} rows of {stray.table} that belong to nothing")
     new = sum(validation.unrecorded.values())
     if validation.quarantine_open > new:
         yield Text(f"{validation.quarantine_open - new:,} rows are in quarantine: manage.py quarantine list")
@@ -180,13 +192,22 @@ def _closing(
         yield Text(f"Report: {path}")
 
 
+def _stray_actions(report: Report) -> list[tuple[Stray, Action]]:
+    """What a dry run says of strays, by table."""
+    kept = report.repair is None or bool(report.repair.strays.kept_because)
+    return [(stray, Action.KEEP if kept else Action.DELETE) for stray in report.validation.strays]
+
+
 def _repaired(report: Report) -> str:
     done = report.repair
     if done is None:
         return ""
     would = "Would have written" if report.dry_run else "Written"
     sentence = f"{would} {done.saved:,}, removed {done.deleted:,} in the {done.side.value} store"
-    return f"{sentence}; {done.kept:,} extras kept, {done.gone:,} equal by now, {len(done.failed):,} failed."
+    sentence += f"; {done.kept:,} extras kept, {done.gone:,} equal by now, {len(done.failed):,} failed."
+    if done.strays.removed and not report.dry_run:
+        sentence += f" {done.strays.removed:,} rows that belonged to nothing removed."
+    return sentence
 
 
 def _line(difference: dict[str, Any]) -> str:
