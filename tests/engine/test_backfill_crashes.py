@@ -221,14 +221,17 @@ def test_killed_together_with_a_statement_under_way_it_goes_on_at_once(
 ) -> None:
     """The server notices only after the statement that its client is gone; whoever comes next waits for that."""
     run("CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$")
-    run("CREATE TRIGGER linger BEFORE INSERT ON modern_notes FOR EACH STATEMENT EXECUTE FUNCTION linger()")
-    process = start_notes_command("backfill", "--json")
-    eventually(lambda: rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
-    process.kill()
-    assert rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
-    code, said, error = backfill("pause")
-    assert (code, said["status"]) == (0, "paused"), error
-    run("DROP FUNCTION linger() CASCADE")
+    try:
+        run("CREATE TRIGGER linger BEFORE INSERT ON modern_notes FOR EACH STATEMENT EXECUTE FUNCTION linger()")
+        process = start_notes_command("backfill", "--json")
+        lingering = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        eventually(lambda: rows(lingering))
+        process.kill()
+        assert rows(lingering)
+        code, said, error = backfill("pause")
+        assert (code, said["status"]) == (0, "paused"), error
+    finally:
+        run("DROP FUNCTION linger() CASCADE")
     assert backfill("resume")[0] == 3
     assert_in_step()
 
