@@ -63,11 +63,14 @@ def describe(record: Record) -> Columns:
     fault, message = (record.fault.code, record.fault.message) if record.fault else (None, None)
     if isinstance(record.value, dict):
         known = {name: value for name, value in record.value.items() if name not in record.ambiguous}
-        if usable_id(known.get("id")):
-            position = known["id"]
         key, owner = key_of(known), owner_of(known.get("user_id"))
         if fault is None:
             content = fingerprint_of(known)
+        if usable_id(number := known.get("id")):
+            if number >= 0:
+                position = number
+            elif fault is None:
+                fault, message = "duplicate_key", f"id is {number}; in a file an id is 0 or more."
     length = record.end - record.start
     return (
         record.ordinal,

@@ -110,8 +110,10 @@ def assemble(
     return assembly
 
 
-def _row_order(rejection: Rejection[BoardKey]) -> tuple[int, str]:
-    return (int(rejection.row) if rejection.row.isdecimal() else -1, rejection.row)
+def _row_order(rejection: Rejection[BoardKey]) -> tuple[bool, int, str]:
+    """Rows without id first, the others by their ids."""
+    named_by_id = rejection.row.removeprefix("-").isdecimal()
+    return named_by_id, int(rejection.row) if named_by_id else 0, rejection.row
 
 
 def _held(row: ParsedRow, culprit: Rejection[BoardKey]) -> Rejection[BoardKey]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,19 +14,20 @@ from django.db import connection
 
 from habits.board import BoardKey, normal_child_name
 from habits.stores.exact_json import UnreadableJson, decode_jsonb
-from habits.stores.legacy_rows import ParsedRow, Record, key_of, rejected
+from habits.stores.legacy_rows import ParsedRow, Record, key_of, rejected, usable_id
 from habits.stores.legacy_verdict import MAX_RECORD_BYTES, parse, too_large
 from migration_ops.definition import Rejection, Span
 
 _SHORT = 200
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 _usual = lru_cache(maxsize=4_096)(decode_jsonb)
 """Most families write little, and the same, in a reflection. The values are shared: whoever changes one copies it."""
 
 Outcome = ParsedRow | Rejection[BoardKey]
 
-# `date::text` follows the server's DateStyle; `to_char` does not, but cannot say infinity.
+# `date::text` follows the server's DateStyle; `to_char` does not, but can say neither infinity nor BC.
 _DAY = """
-    CASE WHEN isfinite(h.week_start_date) THEN to_char(h.week_start_date, 'YYYY-MM-DD')
+    CASE WHEN h.week_start_date >= '0001-01-01' AND isfinite(h.week_start_date) THEN to_char(h.week_start_date, 'YYYY-MM-DD')
          ELSE h.week_start_date::text END
 """
 
@@ -96,7 +98,8 @@ _AMONG = "h.id = ANY(string_to_array(%s, ',')::bigint[])"
 
 def row_numbers(rows: Collection[str]) -> list[int]:
     """Row ids as numbers, in order; what is no id of this table names no row."""
-    return sorted({int(row) for row in rows if row.isascii() and row.isdecimal() and len(row) < 19})
+    numbers = {int(row) for row in rows if _NUMBER.fullmatch(row)}
+    return sorted(filter(usable_id, numbers))
 
 
 def heads_of_page(span: Span, limit: int) -> list[Record]:

@@ -58,7 +58,7 @@ CONTENT = ("id", "child_name", "week_period", "theme", "habits", "reflection", "
 
 FIRST_MONDAY = date(2000, 1, 1)
 LAST_MONDAY = date(2100, 12, 31)
-MAX_ID = 2**63 - 1
+MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 MAX_DEPTH = 32
 """Levels of arrays and objects in a record, the record itself being the first."""
 
@@ -265,7 +265,7 @@ def key_of(record: Record) -> BoardKey | None:
 
 def usable_id(number: Any) -> bool:
     """Whether this is the id of a row: a whole number that fits into a bigint."""
-    return number.__class__ is int and 0 <= number <= MAX_ID
+    return number.__class__ is int and MIN_ID <= number <= MAX_ID
 
 
 def owner_of(value: object) -> UUID | None:

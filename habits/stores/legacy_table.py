@@ -50,19 +50,19 @@ class LegacyTableStore:
         self, span: Span, limit: int, *, claim: Callable[[Collection[BoardKey]], None] | None = None
     ) -> Page[BoardKey, Board]:
         if claim is None:
-            outcomes = {outcome.row: outcome for outcome in queries.contents_of_page(span, limit)}
-            rows = set(outcomes)
+            contents = queries.contents_of_page(span, limit)
+            on_page = [int(outcome.row) for outcome in contents]
+            outcomes = {outcome.row: outcome for outcome in contents}
             known: set[BoardKey] = set()
         else:
             heads = queries.heads_of_page(span, limit)
-            rows = {str(head["id"]) for head in heads}
+            on_page = [head["id"] for head in heads]
             known = {key for head in heads if (key := key_of(head)) is not None}
             claim(known)
-            numbers = {head["id"] for head in heads}
-            numbers |= queries.heads_of_keys(known, known=numbers).keys()
+            numbers = {*on_page, *queries.heads_of_keys(known, known=on_page)}
             outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock="share")}
-        cursor = max(map(int, rows)) if len(rows) == limit else None
-        present = rows & outcomes.keys()
+        cursor = on_page[-1] if len(on_page) == limit else None
+        present = set(map(str, on_page)) & outcomes.keys()
         while new := {key for row in present if (key := outcomes[row].key) is not None} - known:
             # Without a claim this is the first look; with one, these rows changed their keys before they were locked.
             if claim is not None:

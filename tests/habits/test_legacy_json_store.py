@@ -134,6 +134,16 @@ def test_records_that_are_wrong_as_such_are_rejected_with_their_text(tmp_path: P
     assert found["4"].key.child == "d"
 
 
+def test_in_a_file_a_negative_id_names_no_row(path: Path) -> None:
+    store = write(path, [row(-5), row(-1, child_name="b"), row(0, child_name="c")])
+    for limit in (1, 100):
+        assert {name: r.code for name, r in rejections(store, limit).items()} == {
+            "#1": "duplicate_key",
+            "#2": "duplicate_key",
+        }
+    assert store.keys_of(["-5", "-1", "0"]).keys() == {"0"}
+
+
 def members(number: int, **columns: Any) -> list[str]:
     """The members of a row's text, one by one."""
     return [json.dumps({name: value})[1:-1] for name, value in row(number, **columns).items()]

@@ -140,7 +140,7 @@ def test_every_code_that_a_table_can_hold_comes_out_of_the_table(legacy: LegacyT
     assert codes == set(CODES)
 
 
-@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "12024-01-01"])
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "2025-07-21 BC", "12024-01-01"])
 def test_dates_that_no_calendar_of_ours_has_are_unreadable_weeks(legacy: LegacyTableStore, day: str) -> None:
     insert(row(1, week_start_date=day))
     assert [said.code for said in legacy.scan(EVERYTHING, 10).rejections] == ["week_unreadable"]
@@ -356,6 +356,30 @@ def test_absent_means_not_even_a_rejected_row(legacy: LegacyTableStore) -> None:
     later = KEY._replace(week_start=KEY.week_start.replace(day=28))
     assert legacy.absent([*keys, later]) == {keys[3], later}
     assert legacy.absent([]) == set()
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 10**18, -7, -(2**63)])
+def test_every_number_that_a_bigint_can_hold_is_the_id_of_a_row(legacy: LegacyTableStore, number: int) -> None:
+    insert(row(number), row(0, child_name="별이", user_id=None))
+    assert legacy.keys_of([str(number), str(2**63), str(-(2**63) - 1)]) == {str(number): KEY}
+    (page,) = pages(legacy, 10)
+    assert (page.rows, [link.row for link in page.links]) == (2, [str(number)])
+    query("UPDATE habit_tracker SET user_id = NULL RETURNING id")
+    assert [said.row for said in legacy.keyless([str(number)])] == [str(number)]
+    assert legacy.assign_unit([str(number)], str(OWNER)) == 1
+
+
+def test_rows_with_negative_ids_are_counted_rejected_and_merged_like_any_others(legacy: LegacyTableStore) -> None:
+    insert(
+        row(-3, habits=7), row(-2, child_name="별이"), row(-1, child_name="별이", theme="위"), row(0, child_name="솔이")
+    )
+    found = pages(legacy, 1)
+    assert [page.rows for page in found] == [1, 1, 1, 1, 0]
+    assert [(said.row, said.code) for page in found for said in page.rejections] == [("-3", "habits_malformed")]
+    assert [merge.rows for page in found for merge in page.merges] == [("-1", "-2")]
+    with transaction.atomic():
+        assert legacy.scan(EVERYTHING, 10, claim=lambda keys: None).rows == 4
+    assert [name for name, _ in legacy.fingerprints()] == ["-3", "-2", "-1", "0"]
 
 
 def test_keys_are_read_from_the_rows_as_they_are_now(legacy: LegacyTableStore) -> None:
