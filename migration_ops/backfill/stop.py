@@ -36,7 +36,8 @@ class Stop:
 
 @contextmanager
 def on_signals() -> Iterator[Stop]:
-    """Note SIGINT and SIGTERM for as long as this lasts. A second one does not wait for the batch to end.
+    """Note SIGINT and SIGTERM for as long as this lasts. A second Ctrl-C does not wait for the batch to end; the SIGTERM
+    that a worker gets from its parent right after the terminal's SIGINT does.
 
     Only the main thread can do that; elsewhere nothing is noted.
     """
@@ -46,7 +47,7 @@ def on_signals() -> Iterator[Stop]:
         return
 
     def note(signum: int, frame: FrameType | None) -> None:
-        if stop.requested:
+        if stop.requested and signum == signal.SIGINT:
             raise KeyboardInterrupt
         stop.request(signum)
 

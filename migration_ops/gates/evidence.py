@@ -229,7 +229,8 @@ def _last_whole_backfill(migration: AnyMigration) -> Run | None:
     since = state.read(migration).capture_since
     if since is None:
         return None
-    for run in _finished(migration, RunKind.BACKFILL).filter(started_at__gt=since):
+    # Not by time: it would be this machine's clock for the run and the database's for capture.
+    for run in _finished(migration, RunKind.BACKFILL).filter(options__capture_since=since.isoformat()):
         narrowed = (said.get(how) for said in (run.options, run.result) for how in ("limit", "dry_run", "source"))
         if not any(narrowed):
             return run  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migration_ops import gates, transitions
+from migration_ops import gates, state, transitions
 from migration_ops.definition import AnyMigration, ForeignKey, PreflightCheck, Status
 from migration_ops.gates import Gate, Verdict
 from migration_ops.models import Difference, DirtyKey, QuarantineItem, Run
@@ -17,6 +17,7 @@ from migration_ops.stages import TRANSITIONS
 from migration_ops.sync.applier import drain
 from tests.engine.syncing import command, rows, run
 from tests.notes import schema
+from tests.notes.migration import notes as notes_migration
 
 CLEAN = {
     "complete": True,
@@ -57,8 +58,10 @@ def a_run(kind: str, *, age: timedelta = timedelta(0), status: str = "succeeded"
     )
 
 
-def a_backfill(**fields: Any) -> Run:
-    return a_run("backfill", **{"result": {"rows_read": 3, "limit": None}, **fields})
+def a_backfill(*, options: dict[str, Any] | None = None, **fields: Any) -> Run:
+    since = state.read(notes_migration).capture_since
+    remembered = {"capture_since": since and since.isoformat(), **(options or {})}
+    return a_run("backfill", options=remembered, **{"result": {"rows_read": 3, "limit": None}, **fields})
 
 
 def a_validation(*, result: dict[str, Any] | None = None, **fields: Any) -> Run:
@@ -138,7 +141,7 @@ def test_a_backfill_of_everything_opens_its_gate(dual_write: AnyMigration) -> No
         {"status": "cancelled"},
         {"status": "running"},
         {"status": "failed"},
-        {"age": timedelta(hours=1)},
+        {"options": {"capture_since": "2020-01-01T00:00:00+00:00"}},
         {"result": {"limit": 100}},
         {"options": {"limit": 100}},
         {"options": {"dry_run": True}},
@@ -159,6 +162,11 @@ def test_a_backfill_from_before_capture_was_switched_off_opens_nothing(notes: An
     assert verdict(notes, "backfill_complete") is Verdict.INCONCLUSIVE
     transitions.advance(notes, actor="ann")
     assert verdict(notes, "backfill_complete") is Verdict.INCONCLUSIVE
+
+
+def test_the_clock_of_the_machine_that_ran_the_backfill_does_not_matter(dual_write: AnyMigration) -> None:
+    a_backfill(age=timedelta(minutes=5))
+    assert verdict(dual_write, "backfill_complete") is Verdict.PASS
 
 
 def test_an_open_row_in_quarantine_closes_the_gate_until_somebody_decides(notes: AnyMigration) -> None:
