@@ -20,12 +20,12 @@ from migration_ops.backfill import refused
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.lease import Lease
 from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, Cursor, Page, RowStore, Saved, Side, Span, Store
+from migration_ops.definition import AnyMigration, Cursor, Page, RowStore, Saved, Span, Store
 from migration_ops.exceptions import LeaseLost, MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import RunRange, RunStatus
 from migration_ops.stages import BACKFILLING
-from migration_ops.sync import bookkeeping, dirty, origin
+from migration_ops.sync import bookkeeping, origin
 
 BEGUN = label("backfill.begun")
 READ = label("backfill.read")
@@ -123,7 +123,6 @@ def run(job: Job, lease: Lease, place: Place, rows: int, *, size: int, speed: fl
         saved = modern.save(page.documents) if page.documents else Saved()
         _remove_rejected(modern, page)
         failpoint(SAVED)
-        _notice_moved(job, page)
         counters = replace(place.counters.plus(page, saved), speed=speed)
         _know_siblings(job, page, control.refused)
         refused.hold(job.migration, page, control.refused)
@@ -223,16 +222,6 @@ def _remove_rejected(modern: Store[Any, Any], page: Page[Any, Any]) -> None:
     keys -= {document.key for document in page.documents}
     if keys and (present := keys - modern.absent(keys)):
         modern.delete(present)
-
-
-def _notice_moved(job: Job, page: Page[Any, Any]) -> None:
-    """Rows that were part of another document when they were last seen: that one must be looked at, too."""
-    encode = job.migration.encode_key
-    now: dict[str, str | None] = {link.row: encode(link.key) for link in page.links}
-    now.update({said.row: None if said.key is None else encode(said.key) for said in page.rejections})
-    before = bookkeeping.old_keys(job.migration, list(now))
-    left = {key for row, key in before.items() if key is not None and key != now[row]}
-    dirty.mark_keys(job.migration, [job.migration.decode_key(key) for key in left], side=Side.LEGACY)
 
 
 def _know_siblings(job: Job, page: Page[Any, Any], refused_keys: Collection[str]) -> None:

@@ -181,7 +181,8 @@ def _batch(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Applie
         failpoint(_LOCKED)
         _wait_at_most(ROW_PATIENCE)
         _carry(migration, changed, stage)
-        bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless) if keyless else [])
+        if keyless:
+            bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
         bookkeeping.forget(migration, gone)
         done = dirty.done(notices)
         failpoint(_DONE)

@@ -12,19 +12,30 @@ from typing import Any
 
 from django.db import connection
 
-from migration_ops.definition import AnyMigration, Batch, Merge, Rejection
+from migration_ops.definition import AnyMigration, Batch, Merge, Rejection, Side
+from migration_ops.sync import dirty
 
 # Lists travel as JSON: the driver makes an array literal ten times as slowly, string by string.
 _LINEAGE = """
-INSERT INTO migration_ops_lineage AS known (migration, row, key, code, fingerprint)
-SELECT %s, row, key, code, fingerprint
-  FROM ROWS FROM (json_array_elements_text(%s), json_array_elements_text(%s), json_array_elements_text(%s),
-                  json_array_elements_text(%s)) AS said (row, key, code, fingerprint)
-ON CONFLICT (migration, row) DO UPDATE
-   SET key = excluded.key, code = excluded.code, fingerprint = excluded.fingerprint
- WHERE (known.key, known.code, known.fingerprint)
-       IS DISTINCT FROM (excluded.key, excluded.code, excluded.fingerprint)
+WITH said AS MATERIALIZED (
+    SELECT row, key, code, fingerprint
+      FROM ROWS FROM (json_array_elements_text(%(rows)s), json_array_elements_text(%(keys)s),
+                      json_array_elements_text(%(codes)s), json_array_elements_text(%(fingerprints)s))
+           AS lists (row, key, code, fingerprint)
+), written AS (
+    INSERT INTO migration_ops_lineage AS known (migration, row, key, code, fingerprint)
+    SELECT %(migration)s, row, key, code, fingerprint FROM said
+    ON CONFLICT (migration, row) DO UPDATE
+       SET key = excluded.key, code = excluded.code, fingerprint = excluded.fingerprint
+     WHERE (known.key, known.code, known.fingerprint)
+           IS DISTINCT FROM (excluded.key, excluded.code, excluded.fingerprint)
+)
+SELECT DISTINCT before.key
+  FROM said JOIN migration_ops_lineage AS before ON before.migration = %(migration)s AND before.row = said.row
+ WHERE before.key IS DISTINCT FROM said.key AND before.key IS NOT NULL
 """
+"""Writes what is said and returns the keys that rows had until then and have no longer: all parts of a statement see
+the tables as they were before it."""
 
 # An acceptance holds while the row stays as it was; whatever else changes opens the item again.
 _QUARANTINE = """
@@ -59,9 +70,17 @@ ON CONFLICT (migration, key) DO UPDATE
 """
 
 
-def record(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
-    """Make lineage, quarantine and merges say what this batch says of its rows and documents."""
-    _record_lineage(migration, batch)
+def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collection[Any] = ()) -> None:
+    """Make lineage, quarantine and merges say what this batch says of its rows and documents.
+
+    A document that a row has left is put on the dirty list: once the lineage is overwritten nobody knows of it.
+
+    Args:
+        looked_at: keys that the caller's transaction brings in step anyway; they need no notice.
+    """
+    left = _record_lineage(migration, batch) - set(looked_at)
+    if left:
+        dirty.mark_keys(migration, left, side=Side.LEGACY)
     if batch.rejections:
         _record_rejections(migration, batch.rejections)
     if batch.links:
@@ -69,9 +88,11 @@ def record(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
     _record_merges(migration, batch)
 
 
-def record_rejections(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> None:
-    """Put these rows into quarantine, and into the lineage with their codes."""
-    record(migration, Batch(rejections=list(rejections)))
+def record_rejections(
+    migration: AnyMigration, rejections: Collection[Rejection[Any]], *, looked_at: Collection[Any] = ()
+) -> None:
+    """Put these rows into quarantine, and into the lineage with their codes; `looked_at` as for `record`."""
+    record(migration, Batch(rejections=list(rejections)), looked_at=looked_at)
 
 
 def forget(migration: AnyMigration, rows: Collection[str]) -> None:
@@ -114,7 +135,8 @@ def accepted_rows(migration_name: str, rows: Collection[str]) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
-def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
+def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]:
+    """Write it; the keys that rows of this batch have left."""
     encode = migration.encode_key
     entries: dict[str, tuple[str | None, str | None, str]] = {
         link.row: (encode(link.key), None, link.fingerprint) for link in batch.links
@@ -123,10 +145,12 @@ def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
         key = None if rejection.key is None else encode(rejection.key)
         entries[rejection.row] = (key, rejection.code, rejection.fingerprint)
     if not entries:
-        return
+        return set()
     keys, codes, fingerprints = (_list(column) for column in zip(*entries.values(), strict=True))
+    said = {"rows": _list(entries), "keys": keys, "codes": codes, "fingerprints": fingerprints}
     with connection.cursor() as cursor:
-        cursor.execute(_LINEAGE, [migration.name, _list(entries), keys, codes, fingerprints])
+        cursor.execute(_LINEAGE, {"migration": migration.name, **said})
+        return {migration.decode_key(key) for (key,) in cursor.fetchall()}
 
 
 def _list(values: Iterable[str | None]) -> str:

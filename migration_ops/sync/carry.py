@@ -58,7 +58,7 @@ def from_legacy(
     if gone:
         modern.delete(gone)
     failpoint(_SAVED)
-    bookkeeping.record(migration, batch)
+    bookkeeping.record(migration, batch, looked_at=keys)
     bookkeeping.forget_merges(migration, set(keys) - there.keys())
     failpoint(_RECORDED)
 
@@ -87,7 +87,7 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
         legacy.delete(gone)
     failpoint(_SAVED)
     after = legacy.load(keys)
-    bookkeeping.record(migration, after)
+    bookkeeping.record(migration, after, looked_at=keys)
     bookkeeping.forget_merges(migration, gone)
     bookkeeping.forget(migration, _vanished(migration, keys, after))
     failpoint(_RECORDED)

@@ -9,11 +9,9 @@ from time import monotonic
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.models import DirtyKey
 
 CHANNEL = "migration_ops_dirty"
 """PostgreSQL channel on which whoever adds to the list calls the applier; the payload is the migration's name."""
@@ -85,7 +83,7 @@ def _mark(migration: AnyMigration, side: Side, column: str, values: list[str]) -
 
 def remaining(migration: AnyMigration) -> int:
     """How many notices wait, those that failed and back off included."""
-    return DirtyKey.objects.filter(migration=migration.name).count()
+    return _count("SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s", migration.name)
 
 
 def now() -> datetime:
@@ -130,13 +128,25 @@ def retry_now(migration: AnyMigration) -> None:
 
 def failing(migration: AnyMigration) -> int:
     """How many notices are on the list although they were tried."""
-    return DirtyKey.objects.filter(migration=migration.name, attempts__gt=0).count()
+    return _count("SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s AND attempts > 0", migration.name)
 
 
 def is_due(migration: AnyMigration, *, due: datetime) -> bool:
     """Whether there is anything to claim, be it taken by somebody or not."""
-    waiting = Q(not_before=None) | Q(not_before__lte=due)
-    return DirtyKey.objects.filter(waiting, migration=migration.name).exists()
+    return bool(
+        _count(
+            "SELECT count(*) FROM (SELECT FROM migration_ops_dirtykey"
+            " WHERE migration = %s AND (not_before IS NULL OR not_before <= %s) LIMIT 1) AS first",
+            migration.name,
+            due,
+        )
+    )
+
+
+def _count(sql: str, *parameters: str | datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return int(cursor.fetchone()[0])
 
 
 def sides(migration: AnyMigration, keys: Collection[str]) -> list[tuple[str, Side]]:

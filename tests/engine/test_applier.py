@@ -233,6 +233,32 @@ def test_a_move_between_looking_for_the_key_and_loading_mends_both_documents(syn
     assert_in_step()
 
 
+def test_the_document_a_row_left_is_mended_even_when_the_notice_of_a_sibling_is_worked_off_first(
+    synced: AnyMigration,
+) -> None:
+    moved, sibling = schema.add_rows(("a", "old", "x"), ("a", "new", "y"))
+    drain(synced)
+    run("UPDATE legacy_notes SET title = 'new' WHERE id = %s", moved)
+    DirtyKey.objects.all().delete()
+    run("UPDATE legacy_notes SET body = 'z' WHERE id = %s", sibling)
+    dirty.mark_rows(synced, [str(moved)])
+    drain(synced, limit=1)
+    assert schema.modern_rows() == [("a", "new", ["z", "x"])]
+    assert_in_step()
+
+
+def test_a_row_that_moved_within_one_batch_asks_for_nothing_more(synced: AnyMigration) -> None:
+    moved, _ = schema.add_rows(("a", "old", "x"), ("a", "new", "y"))
+    drain(synced)
+    run("UPDATE legacy_notes SET title = 'new' WHERE id = %s", moved)
+    done = applier.drain(synced)
+    assert (done.applied, done.remaining) == (1, 0)
+    run("UPDATE legacy_notes SET title = NULL WHERE id = %s", moved)
+    done = applier.drain(synced)
+    assert (done.applied, done.remaining) == (1, 0)
+    assert_in_step()
+
+
 def test_a_sibling_inserted_after_the_load_brings_its_own_notice(synced: AnyMigration) -> None:
     schema.add_rows(("a", "t", "x"))
     insert = somebody_else("INSERT INTO legacy_notes (notebook, title, body) VALUES ('a', 't', 'y')")
