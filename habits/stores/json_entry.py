@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from habits.board import BoardKey, encode_key
@@ -66,7 +67,8 @@ def describe(record: Record) -> Columns:
         key, owner = key_of(known), owner_of(known.get("user_id"))
         if fault is None:
             content = fingerprint_of(known)
-        if usable_id(number := known.get("id")):
+        number: Any = known.get("id")
+        if usable_id(number):
             if number >= 0:
                 position = number
             elif fault is None:

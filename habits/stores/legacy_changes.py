@@ -7,7 +7,7 @@ did not change; further rows of the board are removed, after the caller has arch
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from habits.board import BLANK, DAYS, Board, Habit, Mark
@@ -70,6 +70,12 @@ def new_record(board: Board) -> dict[str, Any]:
 def week_period(first: date, last: date) -> str:
     """A week as the legacy app writes it: `2025년 7월 21일 ~ 2025년 7월 27일`."""
     return " ~ ".join(f"{day.year}년 {day.month}월 {day.day}일" for day in (first, last))
+
+
+def periods_of(monday: date) -> list[str]:
+    """How the weeks are called that begin on this Monday and on the six days after it."""
+    first_days = [monday + timedelta(days=day) for day in range(DAYS)]
+    return [week_period(first, first + timedelta(days=DAYS - 1)) for first in first_days]
 
 
 def _content(board: Board) -> object:

@@ -27,7 +27,8 @@ Outcome = ParsedRow | Rejection[BoardKey]
 
 # `date::text` follows the server's DateStyle; `to_char` does not, but can say neither infinity nor BC.
 _DAY = """
-    CASE WHEN h.week_start_date >= '0001-01-01' AND isfinite(h.week_start_date) THEN to_char(h.week_start_date, 'YYYY-MM-DD')
+    CASE WHEN h.week_start_date >= '0001-01-01' AND isfinite(h.week_start_date)
+         THEN to_char(h.week_start_date, 'YYYY-MM-DD')
          ELSE h.week_start_date::text END
 """
 

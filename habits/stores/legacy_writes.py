@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-from habits.board import BoardKey, encode_key
+from habits.board import DAYS, BoardKey, encode_key
 from habits.stores.exact_json import encode
+from habits.stores.legacy_changes import periods_of
 from habits.stores.legacy_queries import row_numbers
 from migration_ops.definition import Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import BeforeImage
 
+_MANY = 500
 _JSON_COLUMNS = frozenset({"habits", "reflection"})
 
 
@@ -48,16 +51,46 @@ def update_rows(updates: Sequence[tuple[int, dict[str, Any]]]) -> None:
 
 
 def insert_rows(records: Sequence[dict[str, Any]]) -> None:
-    """Add these rows; the table gives them their ids."""
-    if not records:
-        return
+    """Add these rows of new boards; the table gives them their ids.
+
+    The table has one row a child's name and `week_period`, whoever owns it. Where another family has taken the period,
+    the row gets the first free one of the week's later days; its date stays the Monday.
+
+    Raises:
+        IntegrityError: all seven are taken.
+    """
+    # In one order, so that two transactions that add the same names wait for each other and never in a circle.
+    left = sorted(records, key=lambda record: (record["child_name"], record["week_start_date"], record["user_id"]))
+    for day in range(DAYS):
+        conflict = "" if day == DAYS - 1 else "ON CONFLICT (child_name, week_period) DO NOTHING"
+        added: set[tuple[str, ...]] = set()
+        for start in range(0, len(left), _MANY):
+            added |= _insert(left[start : start + _MANY], conflict)
+        left = [_a_day_later(record) for record in left if _place(record) not in added]
+
+
+def _insert(records: Sequence[dict[str, Any]], conflict: str) -> set[tuple[str, ...]]:
+    """The places of those of the rows that were added."""
     columns = tuple(records[0])
-    values = ", ".join(_placeholder(column) for column in columns)
+    row = f"({', '.join(_placeholder(column) for column in columns)})"
     with connection.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO habit_tracker ({', '.join(columns)}) VALUES ({values})",
-            [[_argument(column, record[column]) for column in columns] for record in records],
+        cursor.execute(
+            f"INSERT INTO habit_tracker ({', '.join(columns)}) VALUES {', '.join([row] * len(records))} {conflict}"
+            " RETURNING user_id::text, child_name, week_period",
+            [_argument(column, record[column]) for record in records for column in columns],
         )
+        return set(cursor.fetchall())
+
+
+def _place(record: dict[str, Any]) -> tuple[str, ...]:
+    return record["user_id"], record["child_name"], record["week_period"]
+
+
+def _a_day_later(record: dict[str, Any]) -> dict[str, Any]:
+    """The row under the period that begins a day after the one it was to have."""
+    periods = periods_of(date.fromisoformat(record["week_start_date"]))
+    later = periods[periods.index(record["week_period"]) + 1]
+    return {**record, "week_period": later}
 
 
 def assign_owner(rows: Collection[str], owner: UUID) -> int:

@@ -25,6 +25,7 @@ from habits.stores.legacy_verdict import CODES, parse
 from migration_ops.definition import Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.models import BeforeImage
+from tests.engine.waiting import InThread, wait_until
 from tests.habits.legacy_database import everything, insert, prepare, query, row, second_connection
 from tests.habits.legacy_strategies import KEY, OTHER_OWNER, OWNER
 
@@ -310,12 +311,55 @@ def test_a_board_that_legacy_lacks_becomes_a_row(legacy: LegacyTableStore) -> No
     ]
 
 
-def test_a_new_board_whose_name_and_period_another_family_has_is_an_error_of_the_database(
+SUNDAYS = ("7월 27일", "7월 28일", "7월 29일", "7월 30일", "7월 31일", "8월 1일", "8월 2일")
+PERIODS = [f"2025년 7월 {day}일 ~ 2025년 {last}" for day, last in enumerate(SUNDAYS, 21)]
+"""How the seven weeks are called that begin within the week of `KEY`."""
+
+
+def test_new_boards_of_children_of_one_name_share_out_the_periods_of_their_week(legacy: LegacyTableStore) -> None:
+    mine, theirs = Board(KEY, theme="이쪽"), Board(KEY._replace(owner=OTHER_OWNER), theme="저쪽")
+    insert(row(1, week_start_date="2025-07-14", week_period=PERIODS[1]))
+    query("SELECT setval('habit_tracker_id_seq', 50)")
+    assert legacy.save([theirs, mine, Board(KEY._replace(child="별이"))]) == Saved(3, 0)
+    periods = query(
+        "SELECT child_name, user_id, week_period, week_start_date::text FROM habit_tracker WHERE id > 1"
+        " ORDER BY child_name, week_period"
+    )
+    first, second = sorted((OWNER, OTHER_OWNER))
+    assert periods == [
+        ("달이", first, PERIODS[0], "2025-07-21"),
+        ("달이", second, PERIODS[2], "2025-07-21"),
+        ("별이", OWNER, PERIODS[0], "2025-07-21"),
+    ]
+    assert legacy.load([mine.key, theirs.key]).by_key() == {mine.key: mine, theirs.key: theirs}
+    assert legacy.save([theirs, mine]) == Saved(0, 2)
+
+
+def test_a_new_board_whose_name_has_every_period_of_the_week_already_is_an_error_of_the_database(
     legacy: LegacyTableStore,
 ) -> None:
-    insert(row(1, user_id=str(OTHER_OWNER), week_period="2025년 7월 21일 ~ 2025년 7월 27일"))
-    with pytest.raises(IntegrityError), transaction.atomic():
+    insert(*(row(n, user_id=str(OTHER_OWNER), week_period=period) for n, period in enumerate(PERIODS[:6], 1)))
+    query("SELECT setval('habit_tracker_id_seq', 50)")
+    legacy.save([Board(KEY)])
+    assert query("SELECT week_period FROM habit_tracker WHERE user_id = %s", OWNER) == [(PERIODS[6],)]
+    legacy.delete([KEY])
+    insert(row(8, user_id=None, week_period=PERIODS[6]))
+    with pytest.raises(IntegrityError, match="week_period"), transaction.atomic():
         legacy.save([Board(KEY)])
+
+
+def test_two_who_add_boards_of_children_of_one_name_at_once_both_succeed(committed: LegacyTableStore) -> None:
+    with second_connection() as other:
+        with other.transaction():
+            other.execute(
+                "INSERT INTO habit_tracker (child_name, week_period, user_id, week_start_date) VALUES (%s, %s, %s, %s)",
+                [KEY.child, PERIODS[0], OTHER_OWNER, KEY.week_start],
+            )
+            mine = InThread(lambda: committed.save([Board(KEY)]))
+            wait_until(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] > 0)
+        assert mine.outcome() == Saved(1, 0)
+    found = query("SELECT user_id, week_period FROM habit_tracker")
+    assert set(found) == {(OTHER_OWNER, PERIODS[0]), (OWNER, PERIODS[1])}
 
 
 def test_a_held_board_is_neither_written_nor_deleted(legacy: LegacyTableStore) -> None:
