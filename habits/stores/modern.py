@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import DataError, connection
+from django.db import DataError, OperationalError, connection
 
 from habits.board import Board, BoardKey, Habit
 from habits.identifiers import ordered_uuid
@@ -77,6 +77,12 @@ DELETE = (
     "DELETE FROM habits WHERE week_id = ANY (%s::uuid[])",
     "DELETE FROM weeks WHERE id = ANY (%s::uuid[])",
 )
+
+
+class ChildVanished(OperationalError):
+    """A child was deleted by somebody else while a week of it was being added; the same again adds it anew."""
+
+    sqlstate = "40001"
 
 
 class _Place(NamedTuple):
@@ -234,7 +240,8 @@ def _insert(boards: list[Board], children: list[UUID | None]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(ADD_CHILDREN, [[ordered_uuid() for _ in new], list(owners), list(names)])
         children = [place.child for place in _find([board.key for board in boards])]
-    weeks, week_ids = modern_copy.week_rows(boards, [child.bytes for child in children if child])
+    owned = [(board, _present(child, board).bytes) for board, child in zip(boards, children, strict=True)]
+    weeks, week_ids = modern_copy.week_rows(owned)
     _copy(modern_copy.COPY_WEEKS, [weeks])
     _insert_habits(
         [
@@ -243,6 +250,12 @@ def _insert(boards: list[Board], children: list[UUID | None]) -> None:
             for position, habit in enumerate(board.habits)
         ]
     )
+
+
+def _present(child: UUID | None, board: Board) -> UUID:
+    if child is None:
+        raise ChildVanished(f"The child {board.key.child!r} of {board.key.owner} vanished while its week was added.")
+    return child
 
 
 def _insert_habits(habits: Sequence[tuple[bytes, int, Habit, Any]]) -> None:

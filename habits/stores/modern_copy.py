@@ -50,11 +50,11 @@ class Lines(NamedTuple):
     times: list[Sequence[str | None]]
 
 
-def week_rows(boards: Sequence[Board], child_ids: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
-    """Rows for `COPY_WEEKS`, and the id each of the boards' weeks got."""
+def week_rows(boards: Sequence[tuple[Board, bytes]]) -> tuple[bytes, list[bytes]]:
+    """Rows for `COPY_WEEKS` of (board, id of its child), and the id each of the boards' weeks got."""
     rows = [HEADER]
     week_ids = []
-    for board, child_id, stem in zip(boards, child_ids, stems(), strict=False):
+    for (board, child_id), stem in zip(boards, stems(), strict=False):
         week_id = stem + _OWN_ID
         week_ids.append(week_id)
         rows += (

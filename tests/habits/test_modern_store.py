@@ -11,12 +11,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from habits.board import BLANK_WEEK, Board, BoardKey, Habit, Mark, Reflection, rename_habit
 from habits.stores.modern import ModernStore
+from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import Saved, Span
 from tests.habits.strategies import boards, keys
 
@@ -200,6 +201,17 @@ def test_blank_and_null_texts_are_the_same() -> None:
     query('UPDATE weeks SET reflection = \'{"bestDay": null, "mood": ""}\'')
     assert loaded(KEY) == board
     assert store.save([board]) == Saved(unchanged=1)
+
+
+@pytest.mark.django_db
+def test_a_child_that_vanishes_meanwhile_shifts_no_board_to_another_child() -> None:
+    query("CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    query("CREATE TRIGGER gone BEFORE INSERT ON children FOR EACH ROW WHEN (NEW.name = '나') EXECUTE FUNCTION gone()")
+    documents = [Board(KEY._replace(child=child)) for child in ("가", "나", "다")]
+    with pytest.raises(OperationalError, match="나") as refused, transaction.atomic():
+        store.save(documents)
+    assert kind(refused.value) is Kind.CONFLICT
+    assert counts() == (0, 0, 0, 0)
 
 
 @pytest.mark.django_db
