@@ -36,8 +36,10 @@ class Stop:
 
 @contextmanager
 def on_signals() -> Iterator[Stop]:
-    """Note SIGINT and SIGTERM for as long as this lasts. A second Ctrl-C does not wait for the batch to end; the SIGTERM
-    that a worker gets from its parent right after the terminal's SIGINT does.
+    """Note SIGINT and SIGTERM for as long as this lasts.
+
+    A second Ctrl-C does not wait for the batch to end. The SIGTERM that a worker gets from its parent right after the
+    terminal's SIGINT does.
 
     Only the main thread can do that; elsewhere nothing is noted.
     """
