@@ -175,7 +175,11 @@ def request(run: Run, what: str) -> None:
         with transaction.atomic():
             taken = leases.claim(run.pk, WHOLE_RUN, settings().lease)
             refuse_live_workers(run)
-            close(Opened(run, taken), wanted)
+            run.refresh_from_db()
+            if run.status in UNFINISHED:
+                close(Opened(run, taken), wanted)
+            else:
+                leases.release(taken)  # it has ended by itself
     except LeaseHeld:
         Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=what)
         run.refresh_from_db()

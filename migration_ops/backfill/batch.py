@@ -237,7 +237,7 @@ def _know_siblings(job: Job, page: Page[Any, Any], refused_keys: Collection[str]
     keys |= {merge.key for merge in page.merges if not here.issuperset(merge.rows)}
     keys = {key for key in keys if job.migration.encode_key(key) not in refused_keys}
     if keys:
-        bookkeeping.record(job.migration, job.legacy().load(keys))
+        bookkeeping.record(job.migration, replace(job.legacy().load(keys), documents=[]))
 
 
 def _advance(lease: Lease, place: Place, size: int | None) -> None:

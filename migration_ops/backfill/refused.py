@@ -6,16 +6,14 @@ which documents were refused, by their leading rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from django.db import DatabaseError, connection
 
-from migration_ops.backfill import errors
-from migration_ops.definition import AnyMigration, Batch, Page, Rejection
+from migration_ops.definition import AnyMigration, Batch, Page
 from migration_ops.models import QuarantineItem
-from migration_ops.sync import bookkeeping
+from migration_ops.sync import refusals
 
 _REMEMBER = """
 UPDATE migration_ops_run
@@ -27,23 +25,10 @@ UPDATE migration_ops_run
 
 def reject(migration: AnyMigration, run_id: int, document: Any, known: Batch[Any, Any], error: DatabaseError) -> int:
     """Quarantine every row of this document, of which `known` is what the legacy store says; how many they are."""
-    merge = next((merge for merge in known.merges if merge.key == document.key), None)
-    fingerprints = {link.row: link.fingerprint for link in known.links}
-    leader, *siblings = merge.rows if merge else tuple(fingerprints)
-    culprit = Rejection(
-        row=leader,
-        code=migration.code_for_error(error),
-        message=f"The modern database refuses what this row says: {errors.sentence(error)}.",
-        key=document.key,
-        raw=json.dumps(migration.image(document), ensure_ascii=False, default=str),
-        fingerprint=fingerprints.get(leader, ""),
-    )
-    held = [_held(leader, culprit.code, row, document.key, fingerprints.get(row, "")) for row in siblings]
-    bookkeeping.record_rejections(migration, [culprit, *held])
-    bookkeeping.forget_merges(migration, [document.key])
+    culprit, rows = refusals.set_aside(migration, document, known, error)
     with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, [migration.encode_key(document.key), leader, run_id])
-    return 1 + len(siblings)
+        cursor.execute(_REMEMBER, [migration.encode_key(document.key), culprit.row, run_id])
+    return rows
 
 
 def hold(migration: AnyMigration, page: Page[Any, Any], refused: Mapping[str, str]) -> None:
@@ -62,9 +47,4 @@ def hold(migration: AnyMigration, page: Page[Any, Any], refused: Mapping[str, st
         if leader is None or leader == link.row or link.key in saved or leader not in codes:
             page.links.append(link)
         else:
-            page.rejections.append(_held(leader, codes[leader], link.row, link.key, link.fingerprint))
-
-
-def _held(leader: str, code: str, row: str, key: Any, fingerprint: str) -> Rejection[Any]:
-    message = f"Held because row {leader} of the same document is in quarantine ({code})."
-    return Rejection(row, code, message, key, "", fingerprint, held_by=leader)
+            page.rejections.append(refusals.hold(leader, codes[leader], link.row, link.key, link.fingerprint))

@@ -14,6 +14,7 @@ from django.db import Error, connection, transaction
 
 from migration_ops import history, locks, runs, state
 from migration_ops.backfill import dry_run, finish, report
+from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.heartbeat import Heartbeat
 from migration_ops.backfill.progress import Progress
@@ -147,7 +148,9 @@ def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Repo
     wanted = RunStatus.PAUSED if what == runs.PAUSE else RunStatus.CANCELLED
     deadline = time.monotonic() + OBEYED
     while run.status == RunStatus.RUNNING and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(runs.NOTICED)
+        if not leases.holders(run.pk):
+            runs.request(run, what)  # whoever was asked ended or died meanwhile
         run.refresh_from_db()
     found = report.describe(migration, run)
     if run.status == RunStatus.RUNNING:
