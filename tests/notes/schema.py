@@ -21,6 +21,11 @@ CREATE TABLE IF NOT EXISTS modern_notes (
 );
 """
 
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND usename = current_user AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+)
+
 DROP = "DROP TABLE IF EXISTS legacy_notes; DROP TABLE IF EXISTS modern_notes;"
 
 
@@ -30,7 +35,9 @@ def create_tables() -> None:
 
 
 def drop_tables() -> None:
+    """Also if a test that failed left a transaction open that holds them."""
     with connection.cursor() as cursor:
+        cursor.execute(END_OTHERS)
         cursor.execute(DROP)
 
 
