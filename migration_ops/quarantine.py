@@ -94,7 +94,8 @@ def listing(
 def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "") -> Decision:
     """Let these rows stay behind, by somebody's name; the rest of their documents is written.
 
-    An acceptance holds as long as the row stays as it is. Accepting what is accepted changes nothing.
+    An acceptance holds as long as the row stays as it is. Accepting what is accepted changes nothing. A document that
+    only the modern database refuses stays behind whole, with the rows that are held in it.
 
     Raises:
         UnusableInput: one of the ids is unknown, resolved, or held by another row; nothing was written.
@@ -102,7 +103,9 @@ def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason:
     with transaction.atomic(durable=True):
         waiting = _acceptable(_chosen(migration, ids))
         if waiting:
-            _items(migration).filter(pk__in=[item.pk for item in waiting]).update(
+            refused = Q(status=QuarantineStatus.OPEN, refused=True)
+            held = refused & Q(held_by__in=[item.row for item in waiting if item.refused])
+            _items(migration).filter(held | Q(pk__in=[item.pk for item in waiting])).update(
                 status=QuarantineStatus.ACCEPTED, decided_at=Now(), decided_by=actor, reason=reason
             )
             dirty.mark_rows(migration, [item.row for item in waiting])

@@ -33,6 +33,7 @@ class DirtyKey(models.Model):
         indexes = [
             models.Index(fields=["migration", "id"], name="dirty_key_by_migration"),
             models.Index(fields=["migration", "key"], name="dirty_key_by_key", condition=models.Q(key__isnull=False)),
+            models.Index(fields=["migration", "row"], name="dirty_key_by_row", condition=models.Q(row__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(

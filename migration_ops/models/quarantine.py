@@ -29,6 +29,7 @@ class QuarantineItem(models.Model):
     held_by = models.TextField(_("held by row"), null=True)
     raw = models.TextField(_("the row as it was"), blank=True)
     fingerprint = models.CharField(_("fingerprint"), max_length=64, blank=True)
+    refused = models.BooleanField(_("only the modern database refuses it"), db_default=False)
     status = models.CharField(
         _("status"), max_length=10, choices=QuarantineStatus.choices, default=QuarantineStatus.OPEN
     )
@@ -44,7 +45,10 @@ class QuarantineItem(models.Model):
             models.UniqueConstraint(fields=["migration", "row"], name="quarantine_row"),
             models.CheckConstraint(condition=models.Q(status__in=QuarantineStatus.values), name="quarantine_status"),
         ]
-        indexes = [models.Index(fields=["migration", "status", "id"], name="quarantine_by_status")]
+        indexes = [
+            models.Index(fields=["migration", "status", "id"], name="quarantine_by_status"),
+            models.Index(fields=["migration", "key"], name="quarantine_refused", condition=models.Q(refused=True)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.row}: {self.code}"

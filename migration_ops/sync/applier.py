@@ -153,7 +153,7 @@ def _one_by_one(migration: AnyMigration, notices: Iterable[Notice]) -> Applied:
 def _alone(migration: AnyMigration, group: list[Notice]) -> Applied:
     ids = [notice.id for notice in group]
     try:
-        return _batch(migration, lambda: dirty.claim_these(migration, ids))
+        return _written_or_set_aside(migration, partial(dirty.claim_these, migration, ids))
     except Error as error:
         _reconnect_if_lost()
         if kind(error) is Kind.DISCONNECTED:
@@ -165,7 +165,21 @@ def _alone(migration: AnyMigration, group: list[Notice]) -> Applied:
         return Applied(failed=len(mine))
 
 
-def _batch(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Applied:
+def _written_or_set_aside(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Applied:
+    """What the modern database refuses for what it says is a person's business; trying again would not help."""
+    try:
+        return _batch(migration, claim)
+    except Error as error:
+        if kind(error) is not Kind.ROW:
+            raise
+    return _batch(migration, claim, carry.from_legacy_or_set_aside)
+
+
+def _batch(
+    migration: AnyMigration,
+    claim: Callable[[], list[Notice]],
+    from_legacy: Callable[..., None] = carry.from_legacy,
+) -> Applied:
     with transaction.atomic(durable=True):
         origin.announce()
         _wait_at_most(KEY_PATIENCE)
@@ -180,7 +194,7 @@ def _batch(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Applie
         lock_keys(migration, changed)
         failpoint(_LOCKED)
         _wait_at_most(ROW_PATIENCE)
-        _carry(migration, changed, stage)
+        _carry(migration, changed, stage, from_legacy)
         if keyless:
             bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
         bookkeeping.forget(migration, gone)
@@ -212,7 +226,9 @@ def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict
     return changed, {row for row, key in present.items() if key is None}, rows - present.keys()
 
 
-def _carry(migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage) -> None:
+def _carry(
+    migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage, from_legacy: Callable[..., None]
+) -> None:
     encoded = {migration.encode_key(key): key for key in changed}
     for key, side in dirty.sides(migration, encoded):
         changed[encoded[key]].add(side)
@@ -220,8 +236,8 @@ def _carry(migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage)
     winner = authority(stage)
     sources = {key: winner if key in both else next(iter(sides)) for key, sides in changed.items()}
     at = dirty.now()
-    from_legacy = partial(carry.from_legacy, decides=stages.authority(stage) is Side.LEGACY)
-    for source, carry_over in ((Side.LEGACY, from_legacy), (Side.MODERN, carry.from_modern)):
+    to_modern = partial(from_legacy, decides=stages.authority(stage) is Side.LEGACY)
+    for source, carry_over in ((Side.LEGACY, to_modern), (Side.MODERN, carry.from_modern)):
         keys = {key for key, side in sources.items() if side is source}
         carry_over(migration, keys, conflicts=both & keys, at=at)
 

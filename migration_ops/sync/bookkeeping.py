@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from django.db import connection
@@ -46,18 +46,43 @@ SELECT %s, row, key, code, message, held_by, raw, fingerprint, 'open', now(), ''
        AS said (row, key, code, message, held_by, raw, fingerprint)
 ON CONFLICT (migration, row) DO UPDATE
    SET key = excluded.key, code = excluded.code, message = excluded.message, held_by = excluded.held_by,
-       raw = excluded.raw, fingerprint = excluded.fingerprint, status = 'open', found_at = now(),
+       raw = excluded.raw, fingerprint = excluded.fingerprint, status = 'open', refused = false, found_at = now(),
        decided_at = NULL, decided_by = '', reason = ''
  WHERE known.status = 'resolved'
     OR (known.status = 'accepted' AND known.fingerprint <> excluded.fingerprint)
-    OR (known.status = 'open' AND (known.key, known.code, known.message, known.held_by, known.fingerprint)
-        IS DISTINCT FROM (excluded.key, excluded.code, excluded.message, excluded.held_by, excluded.fingerprint))
+    OR (known.status = 'open'
+        AND (known.key, known.code, known.message, known.held_by, known.raw, known.fingerprint)
+            IS DISTINCT FROM (excluded.key, excluded.code, excluded.message, excluded.held_by, excluded.raw,
+                              excluded.fingerprint))
 """
 
 _RESOLVE = """
 UPDATE migration_ops_quarantineitem
    SET status = 'resolved', decided_at = now(), reason = %s
  WHERE migration = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s))) AND status <> 'resolved'
+"""
+
+_REFUSED = """
+UPDATE migration_ops_quarantineitem SET refused = true
+ WHERE migration = %s AND row = ANY(%s) AND NOT refused
+"""
+
+_REOPEN = """
+UPDATE migration_ops_quarantineitem
+   SET status = 'open', decided_at = NULL, decided_by = '', reason = ''
+ WHERE migration = %s AND row = ANY(%s) AND status = 'accepted'
+"""
+
+_WRITTEN = """
+WITH written AS (
+    UPDATE migration_ops_quarantineitem
+       SET status = 'resolved', decided_at = now(), reason = 'The modern database no longer refuses it.'
+     WHERE migration = %(migration)s AND refused AND status <> 'resolved'
+       AND key = ANY(ARRAY(SELECT json_array_elements_text(%(keys)s)))
+    RETURNING row, key
+)
+UPDATE migration_ops_lineage AS known SET code = NULL
+  FROM written WHERE known.migration = %(migration)s AND known.row = written.row AND known.key = written.key
 """
 
 _MERGES = """
@@ -76,8 +101,10 @@ def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collec
     A document that a row has left is put on the dirty list: once the lineage is overwritten nobody knows of it.
 
     Args:
+        batch: its documents are in the modern store; rows whose document is not among them are only known.
         looked_at: keys that the caller's transaction brings in step anyway; they need no notice.
     """
+    batch = _without_standing_refusals(migration, batch)
     left = _record_lineage(migration, batch) - set(looked_at)
     if left:
         dirty.mark_keys(migration, left, side=Side.LEGACY)
@@ -85,6 +112,8 @@ def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collec
         _record_rejections(migration, batch.rejections)
     if batch.links:
         _resolve(migration, [link.row for link in batch.links], "The row is no longer rejected.")
+    if batch.documents:
+        _record_written(migration, batch)
     _record_merges(migration, batch)
 
 
@@ -93,6 +122,31 @@ def record_rejections(
 ) -> None:
     """Put these rows into quarantine, and into the lineage with their codes; `looked_at` as for `record`."""
     record(migration, Batch(rejections=list(rejections)), looked_at=looked_at)
+
+
+def reopen(migration: AnyMigration, rows: Collection[str]) -> None:
+    """What a person accepted of these rows waits for a person again."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REOPEN, [migration.name, list(rows)])
+
+
+def mark_refused(migration: AnyMigration, rows: Collection[str]) -> None:
+    """These rows are in quarantine because the modern database refuses their document."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUSED, [migration.name, list(rows)])
+
+
+def refused_rows(migration: AnyMigration, rows: Collection[str]) -> dict[str, str]:
+    """Fingerprint by row, for those of the rows that are in quarantine because the modern database refused them."""
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT row, fingerprint FROM migration_ops_quarantineitem WHERE migration = %s AND refused"
+            " AND status <> 'resolved' AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
+            [migration.name, _list(rows)],
+        )
+        return dict(cursor.fetchall())
 
 
 def forget(migration: AnyMigration, rows: Collection[str]) -> None:
@@ -135,6 +189,22 @@ def accepted_rows(migration_name: str, rows: Collection[str]) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
+def _without_standing_refusals(migration: AnyMigration, batch: Batch[Any, Any]) -> Batch[Any, Any]:
+    """The batch without rows of which the modern database said what it still would say, and that were not written."""
+    written = {document.key for document in batch.documents}
+    only_known = [link for link in batch.links if link.key not in written]
+    refused = refused_rows(migration, [link.row for link in only_known])
+    standing = {link.row for link in only_known if refused.get(link.row) == link.fingerprint}
+    return replace(batch, links=[link for link in batch.links if link.row not in standing]) if standing else batch
+
+
+def _record_written(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
+    """Whatever rows of these documents were in quarantine because they were refused, on whichever page they are."""
+    keys = _list(migration.encode_key(document.key) for document in batch.documents)
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITTEN, {"migration": migration.name, "keys": keys})
+
+
 def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]:
     """Write it; the keys that rows of this batch have left."""
     encode = migration.encode_key
@@ -165,9 +235,9 @@ def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection
                 said.row,
                 None if said.key is None else migration.encode_key(said.key),
                 said.code,
-                _storable(said.message),
+                storable(said.message),
                 said.held_by,
-                _storable(said.raw),
+                storable(said.raw),
                 said.fingerprint,
             )
             for said in by_row.values()
@@ -178,7 +248,7 @@ def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection
         cursor.execute(_QUARANTINE, [migration.name, *(list(column) for column in columns)])
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL text has no NUL and no lone surrogate; a rejected row may, and is shown with escapes."""
     return text.replace("\x00", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
 

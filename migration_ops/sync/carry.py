@@ -10,16 +10,18 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, transaction
 
+from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, Side
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage, Lineage
-from migration_ops.sync import bookkeeping
+from migration_ops.sync import bookkeeping, refusals
 
 _LOADED = label("applier.loaded")
 _SAVED = label("applier.saved")
 _RECORDED = label("applier.recorded")
+_SET_ASIDE = label("applier.set_aside")
 
 CONFLICT = "conflict"
 """Why a before-image was kept: both sides had changed."""
@@ -47,8 +49,9 @@ def from_legacy(
     legacy, modern = migration.legacy(), migration.modern()
     batch = legacy.load(keys, lock=True)
     failpoint(_LOADED)
+    left_behind = refusals.leave_behind(migration, batch)
     there = batch.by_key()
-    undecided = {said.key for said in batch.rejections if not said.accepted}
+    undecided = {said.key for said in batch.rejections if not said.accepted} | left_behind
     nowhere = set(keys) - there.keys() - undecided
     gone = set(keys) - there.keys() if decides else legacy.absent(nowhere) if nowhere else set()
     if conflicts:
@@ -61,6 +64,34 @@ def from_legacy(
     bookkeeping.record(migration, batch, looked_at=keys)
     bookkeeping.forget_merges(migration, set(keys) - there.keys())
     failpoint(_RECORDED)
+
+
+def from_legacy_or_set_aside(
+    migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime, decides: bool = False
+) -> None:
+    """As `from_legacy`, document by document; the rows of one that the modern database refuses go into quarantine.
+
+    Raises:
+        DatabaseError: something else is wrong than what a document says.
+    """
+    for key in keys:
+        mine = {key} & set(conflicts)
+        try:
+            with transaction.atomic():
+                from_legacy(migration, {key}, conflicts=mine, at=at, decides=decides)
+                connection.check_constraints()
+        except DatabaseError as error:
+            if kind(error) is not Kind.ROW:
+                raise
+            batch = migration.legacy().load([key], lock=True)
+            document = batch.by_key().get(key)
+            if document is None:
+                raise
+            refusals.set_aside(migration, document, batch, error)
+            if decides:
+                _keep_images(migration, Side.MODERN, mine, Batch(), at)
+                migration.modern().delete([key])
+            failpoint(_SET_ASIDE)
 
 
 def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from django.db import transaction
 
 from migration_ops import locks
-from migration_ops.definition import AnyMigration, Rejection
+from migration_ops.definition import AnyMigration, Rejection, RowLink
 from migration_ops.models import QuarantineItem, QuarantineStatus
-from migration_ops.sync import bookkeeping
+from migration_ops.sync import bookkeeping, refusals
+from migration_ops.verify.compare import Kind
 from migration_ops.verify.journal import Journal
 
 
@@ -53,3 +54,13 @@ def undecided(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -
     waiting = set(items.filter(status=QuarantineStatus.OPEN).values_list("row", flat=True))
     accepted = dict(items.filter(status=QuarantineStatus.ACCEPTED).values_list("row", "fingerprint"))
     return [said for said in rejections if said.row not in waiting and accepted.get(said.row) != said.fingerprint]
+
+
+def excuse_refused(migration: AnyMigration, links: Collection[RowLink[Any]], suspects: dict[Any, Kind]) -> int:
+    """Drop from the suspects what is missing in modern because its database refused it as it is; how many of these rows
+    are quarantined for that."""
+    refused = refusals.standing(migration, links)
+    for key in {link.key for link in refused}:
+        if suspects.get(key) is Kind.MISSING_IN_MODERN:
+            del suspects[key]
+    return len(refused)

@@ -20,6 +20,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, RowStore, Store
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Difference, DifferenceStatus
+from migration_ops.sync import refusals
 from migration_ops.verify.compare import Kind, Tally, Verdict, judge
 from migration_ops.verify.journal import SUSPECT_PASS, Journal
 from migration_ops.verify.snapshot import in_snapshot
@@ -77,13 +78,15 @@ def _verdicts(
 ) -> dict[str, Verdict]:
     """What these keys are now, by encoded key.
 
-    A document that legacy has only rejected rows of is nobody's difference: it is in quarantine.
+    A document that legacy has only rejected rows of, or that the modern database refused as it is, is nobody's
+    difference: it is in quarantine.
     """
     keys = {each.key: migration.decode_key(each.key) for each in suspects}
     in_legacy = legacy.load(keys.values())
     in_modern = modern.load(keys.values()).by_key()
     documents = in_legacy.by_key()
     held = {rejection.key for rejection in in_legacy.rejections} - set(documents)
+    held |= {link.key for link in refusals.standing(migration, in_legacy.links)} - set(in_modern)
     return {
         encoded: Verdict(Kind.ABSENT) if key in held else judge(migration, documents.get(key), in_modern.get(key))
         for encoded, key in keys.items()

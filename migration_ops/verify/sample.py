@@ -13,7 +13,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, RowStore, Store
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
-from migration_ops.verify.quarantined import notice
+from migration_ops.verify.quarantined import excuse_refused, notice
 from migration_ops.verify.snapshot import in_snapshot
 from migration_ops.verify.sweep import Chunk, Progress
 
@@ -55,6 +55,7 @@ def _compared(
         chunk.suspects.update(suspects)
         if found.rejections:
             chunk.reasons = ("The modern store holds documents that it cannot read.",)
+    chunk.tally.rows_quarantined += excuse_refused(migration, batch.links, chunk.suspects)
     if not batch.documents and legacy.estimate():
         chunk.reasons += ("The sample of the legacy store is empty, although there must be rows.",)
     return chunk

@@ -24,7 +24,7 @@ from migration_ops.definition import AnyMigration, Cursor, ListsKeys, Rejection,
 from migration_ops.failpoints import failpoint, label
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
-from migration_ops.verify.quarantined import notice
+from migration_ops.verify.quarantined import excuse_refused, notice
 from migration_ops.verify.snapshot import in_snapshot
 
 CHUNK_COMPARED = label("validation_chunk_compared")
@@ -103,7 +103,7 @@ def compare_chunk(
     found = modern.load([document.key for document in page.documents])
     tally, suspects = compare(migration, page.documents, found.by_key())
     tally.legacy_rows = page.rows
-    tally.rows_quarantined = len(page.rejections)
+    tally.rows_quarantined = len(page.rejections) + excuse_refused(migration, page.links, suspects)
     reasons = []
     if page.rows != len(page.documents) + page.merged_rows + len(page.rejections):
         reasons.append("The legacy store read rows of which it does not say what became of them.")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from migration_ops import failpoints, locks
+from migration_ops import failpoints, locks, quarantine
 from migration_ops.definition import AnyMigration, Batch, Rejection, Side, Span
 from migration_ops.exceptions import Refused
 from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, QuarantineItem
@@ -360,25 +360,51 @@ def test_opposite_lock_orders_of_user_and_applier_cost_the_user_only_a_moment(sy
     assert_in_step()
 
 
-def test_a_document_the_other_side_refuses_stays_on_the_list_with_its_reason(synced: AnyMigration) -> None:
+def test_a_document_the_other_side_refuses_goes_into_quarantine_with_all_its_rows(synced: AnyMigration) -> None:
     run("ALTER TABLE modern_notes ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
-    schema.add_rows(("a", "t", "x"), ("a", "poison", "y"), ("b", "u", "z"))
+    _, low, high, _ = schema.add_rows(("a", "t", "x"), ("a", "poison", "y"), ("a", "poison", "z"), ("b", "u", "z"))
     done = drain(synced)
-    assert (done.applied, done.failed, done.remaining) == (2, 1, 1)
+    assert (done.applied, done.failed, done.remaining) == (4, 0, 0)
     assert [row[1] for row in schema.modern_rows()] == ["t", "u"]
-    stuck = DirtyKey.objects.get()
-    assert (stuck.attempts, stuck.sqlstate) == (1, "23514")
-    assert "no_poison" in stuck.error
-    assert stuck.not_before is not None
-    run("ALTER TABLE modern_notes DROP CONSTRAINT no_poison")
-    dirty.retry_now(synced)
-    assert drain(synced).applied == 1
+    items = {item.row: item for item in QuarantineItem.objects.all()}
+    assert {row: (item.code, item.status, item.held_by) for row, item in items.items()} == {
+        str(high): ("refused_by_database", "open", None),
+        str(low): ("refused_by_database", "open", str(high)),
+    }
+    assert "no_poison" in items[str(high)].message
+    assert not MergeRecord.objects.exists()
+    assert set(Lineage.objects.filter(code="refused_by_database").values_list("row", flat=True)) == set(items)
+
+
+def test_what_is_refused_now_has_no_older_copy_in_modern(synced: AnyMigration) -> None:
+    (row,) = schema.add_rows(("a", "t", "x"))
+    drain(synced)
+    run("ALTER TABLE modern_notes ADD CHECK (lines <> '{forbidden}')")
+    run("UPDATE legacy_notes SET body = 'forbidden' WHERE id = %s", row)
+    assert drain(synced).failed == 0
+    assert schema.modern_rows() == []
+    run("UPDATE legacy_notes SET body = 'fine' WHERE id = %s", row)
+    drain(synced)
+    assert QuarantineItem.objects.get().status == "resolved"
     assert_in_step()
 
 
-def test_each_failed_attempt_waits_twice_as_long_up_to_a_bound(synced: AnyMigration, settings: Any) -> None:
-    run("ALTER TABLE modern_notes ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
-    schema.add_rows(("a", "poison", "y"))
+def test_an_error_that_is_not_the_row_s_fault_leaves_it_on_the_list(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"))
+    run("ALTER TABLE modern_notes RENAME TO elsewhere")
+    assert drain(synced).failed == 1
+    assert DirtyKey.objects.get().sqlstate == "42P01"
+    assert not QuarantineItem.objects.exists()
+    run("ALTER TABLE elsewhere RENAME TO modern_notes")
+    dirty.retry_now(synced)
+    drain(synced)
+    assert_in_step()
+
+
+def test_each_failed_attempt_waits_twice_as_long_up_to_a_bound(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", None))
+    drain(synced)
+    change_modern(synced, NoteKey("a", "t"), ("modern",))
     for attempts, seconds in ((0, 0.2), (1, 0.4), (2, 0.8), (60, 300)):
         run("UPDATE migration_ops_dirtykey SET not_before = NULL, attempts = %s", attempts)
         ((before,),) = rows("SELECT clock_timestamp()")
@@ -539,8 +565,9 @@ def test_the_lag_is_what_95_percent_stay_within(lags: list[float], p95: float | 
 def test_killed_anywhere_the_next_one_ends_in_the_same_data(
     synced: AnyMigration, start_notes_command: Callable[..., Any], label: str
 ) -> None:
-    first, second, third = schema.add_rows(("a", "t", "x"), ("a", "t", "y"), ("b", "u", "z"))
+    first, second, third, _ = schema.add_rows(("a", "t", "x"), ("a", "t", "y"), ("b", "u", "z"), ("held", "s", None))
     drain(synced)
+    dirty.mark_keys(synced, [NoteKey("held", "s")], side=Side.MODERN)
     run("UPDATE legacy_notes SET title = 'moved' WHERE id = %s", second)
     run("DELETE FROM legacy_notes WHERE id = %s", third)
     run("UPDATE legacy_notes SET body = 'newer' WHERE id = %s", first)
@@ -550,7 +577,9 @@ def test_killed_anywhere_the_next_one_ends_in_the_same_data(
     _, errors = killed.communicate(timeout=60)
     assert killed.returncode == -9, errors
     run("ALTER TABLE modern_notes DROP CONSTRAINT no_poison")
+    run("DELETE FROM legacy_notes WHERE notebook = 'held'")
     dirty.retry_now(synced)
     drain(synced)
+    quarantine.retry(synced, actor="Kim")
     assert schema.modern_rows() == [("a", "moved", ["y"]), ("a", "t", ["newer"]), ("c", "poison", ["w"])]
     assert_in_step()

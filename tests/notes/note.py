@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ class Assembled:
     leader: int | None
     merge: Merge[NoteKey] | None
     rejections: tuple[Rejection[NoteKey], ...]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(key: NoteKey, rows: Iterable[Row], accepted: Mapping[str, str]) -> Assembled:
@@ -83,7 +84,8 @@ def assemble(key: NoteKey, rows: Iterable[Row], accepted: Mapping[str, str]) -> 
         return Assembled(None, None, None, tuple(rejections))
     note = Note(key, tuple(row.body or "" for row in good))
     merge = Merge(key, tuple(str(row.id) for row in good)) if len(good) > 1 else None
-    return Assembled(note, good[0].id, merge, tuple(rejections))
+    fingerprints = {str(row.id): row.fingerprint for row in good}
+    return Assembled(note, good[0].id, merge, tuple(rejections), fingerprints)
 
 
 def differences(legacy: Note, modern: Note) -> list[FieldDifference]:

@@ -63,7 +63,11 @@ class LegacyNotes:
         page.rejections += [rejection for row in rows if row.key is None and (rejection := reject(row))]
         for key, assembled in self._assembled(keys, lock).items():
             represented = {int(row) for row in assembled.merge.rows} if assembled.merge else {assembled.leader}
-            page.links += [RowLink(str(row), key) for row in represented & on_page if assembled.note]
+            page.links += [
+                RowLink(str(row), key, assembled.fingerprints[str(row)])
+                for row in represented & on_page
+                if assembled.note
+            ]
             page.rejections += [said for said in assembled.rejections if int(said.row) in on_page]
             if assembled.note and assembled.leader in on_page:
                 page.documents.append(assembled.note)
@@ -79,7 +83,7 @@ class LegacyNotes:
             if assembled.note:
                 rows = assembled.merge.rows if assembled.merge else (str(assembled.leader),)
                 batch.documents.append(assembled.note)
-                batch.links += [RowLink(row, key) for row in rows]
+                batch.links += [RowLink(row, key, assembled.fingerprints[row]) for row in rows]
                 batch.merges += [assembled.merge] if assembled.merge else []
         return batch
 
