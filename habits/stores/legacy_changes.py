@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from habits.board import BLANK, DAYS, Board, Habit, Mark
+from habits.stores.habit_matching import matched
 from habits.stores.legacy_boards import AssembledBoard
 from habits.stores.legacy_rows import ANSWERS, MARKS, ParsedRow, read_answers, reflection_object
 
@@ -102,7 +103,7 @@ def _reflection(leader: ParsedRow, board: Board) -> Entry:
 
 
 def _habits(current: AssembledBoard, board: Board) -> list[Entry]:
-    sources = _sources(current, board)
+    sources = matched(current.board.habits, board.habits)
     led = len(current.rows[0].entries)
     used = {entry.get("id") for entry in current.entries[:led] if _is_id(entry.get("id"))}
     written = []
@@ -113,36 +114,6 @@ def _habits(current: AssembledBoard, board: Board) -> list[Entry]:
         if _is_id(written[-1].get("id")):
             used.add(written[-1]["id"])
     return written
-
-
-def _sources(current: AssembledBoard, board: Board) -> list[int | None]:
-    """For each habit of `board` the position it had in `current`: recognised by position and name, then by name, then
-    by legacy id, and what is left on both sides by position, which is a habit renamed in its place."""
-    old = current.board.habits
-    free = set(range(len(old)))
-    sources: list[int | None] = [None] * len(board.habits)
-
-    def take(position: int, source: int | None) -> None:
-        if sources[position] is None and source in free:
-            free.remove(source)
-            sources[position] = source
-
-    for position, habit in enumerate(board.habits):
-        if position in free and old[position].name == habit.name:
-            take(position, position)
-    by_name: dict[str, list[int]] = {}
-    for source in sorted(free, reverse=True):
-        by_name.setdefault(old[source].name, []).append(source)
-    for position, habit in enumerate(board.habits):
-        if sources[position] is None and by_name.get(habit.name):
-            take(position, by_name[habit.name].pop())
-    by_id = {old[source].legacy_id: source for source in sorted(free, reverse=True)}
-    for position, habit in enumerate(board.habits):
-        if habit.legacy_id is not None:
-            take(position, by_id.get(habit.legacy_id))
-    for position in range(len(board.habits)):
-        take(position, position)
-    return sources
 
 
 def _entry(entry: Entry, habit: Habit, new_id: int | None) -> Entry:

@@ -1,7 +1,7 @@
 """Make weeks that exist equal to boards, row by row: only what differs is inserted, updated or deleted.
 
-Habits are compared position by position. So a habit that moved is a new name and new marks in the places concerned, no
-row ever changes its position, and the unique key of week and position cannot be violated on the way.
+Which stored habit is which of the board's is `habit_matching`'s to say: a habit that moved keeps its row, and with it
+its id, its marks and their notes, which exist on this side only.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 from uuid import UUID
 
 from habits.board import BLANK, DAYS, Board, Habit
+from habits.stores.habit_matching import matched
 from habits.stores.modern_copy import legacy_id_kept, reflection_json
 from habits.stores.modern_rows import Stored
 
 DETAILS = """
 SELECT h.week_id, h.id, h.display_order, h.name, h.time_period, h.legacy_id,
        (SELECT json_object_agg(r.record_date, r.status) FROM habit_records r WHERE r.habit_id = h.id)::text
-  FROM habits h WHERE h.week_id = ANY (%s::uuid[]) ORDER BY h.week_id
+  FROM habits h WHERE h.week_id = ANY (%s::uuid[]) ORDER BY h.week_id, h.display_order
 """
 
 DELETE_MARKS_OF_HABITS = "DELETE FROM habit_records WHERE habit_id = ANY (%s::uuid[])"
@@ -38,11 +39,18 @@ UPDATE weeks w
        AS new (id, user_id, theme, reward, reflection)
  WHERE w.id = new.id
 """
+PARK_HABITS = """
+UPDATE habits h SET display_order = aside.display_order
+  FROM unnest(%s::uuid[], %s::int[]) AS aside (id, display_order)
+ WHERE h.id = aside.id
+"""
+"""The key of week and position is checked row by row, so whoever moves first steps aside, to a place that is free."""
 UPDATE_HABITS = """
 UPDATE habits h
-   SET name = new.name, time_period = new.time_period, legacy_id = coalesce(new.legacy_id, h.legacy_id),
-       updated_at = statement_timestamp()
-  FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[]) AS new (id, name, time_period, legacy_id)
+   SET display_order = new.display_order, name = new.name, time_period = new.time_period,
+       legacy_id = coalesce(new.legacy_id, h.legacy_id), updated_at = statement_timestamp()
+  FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::bigint[])
+       AS new (id, display_order, name, time_period, legacy_id)
  WHERE h.id = new.id
 """
 UPDATE_MARKS = """
@@ -59,7 +67,8 @@ class Changes:
     gone_habits: list[UUID] = field(default_factory=list)
     gone_marks: list[tuple[UUID, str]] = field(default_factory=list)
     weeks: list[tuple[UUID, Board]] = field(default_factory=list)
-    habits: list[tuple[UUID, Habit]] = field(default_factory=list)
+    parked_habits: list[tuple[UUID, int]] = field(default_factory=list)
+    habits: list[tuple[UUID, int, Habit]] = field(default_factory=list)
     marks: list[tuple[UUID, date, str]] = field(default_factory=list)
     new_habits: list[tuple[bytes, int, Habit, date]] = field(default_factory=list)
     new_marks: list[tuple[bytes, date, str]] = field(default_factory=list)
@@ -101,13 +110,15 @@ def statements(found: Changes) -> Iterator[tuple[str, list[list[Any]]]]:
                 ]
             ),
         )
+    if found.parked_habits:
+        yield PARK_HABITS, _columns(found.parked_habits)
     if found.habits:
         yield (
             UPDATE_HABITS,
             _columns(
                 [
-                    (habit_id, habit.name, habit.time_period, legacy_id_kept(habit.legacy_id))
-                    for habit_id, habit in found.habits
+                    (habit_id, position, habit.name, habit.time_period, legacy_id_kept(habit.legacy_id))
+                    for habit_id, position, habit in found.habits
                 ]
             ),
         )
@@ -125,16 +136,21 @@ def _texts(board: Board) -> tuple[Any, ...]:
 
 def _compare_habits(found: Changes, week_id: UUID, rows: Sequence[Sequence[Any]], board: Board) -> None:
     monday = board.key.week_start
-    by_position = {row[2]: row for row in rows}
-    found.gone_habits += [row[1] for row in rows if row[2] not in range(len(board.habits))]
-    for position, habit in enumerate(board.habits):
-        if position not in by_position:
+    sources = matched([Habit(name, legacy_id=legacy_id) for _, _, _, name, _, legacy_id, _ in rows], board.habits)
+    found.gone_habits += [row[1] for number, row in enumerate(rows) if number not in sources]
+    occupied = {row[2] for row in rows}
+    aside = (place for place in count(len(board.habits)) if place not in occupied)
+    for position, (habit, source) in enumerate(zip(board.habits, sources, strict=True)):
+        if source is None:
             found.new_habits.append((week_id.bytes, position, habit, monday))
             continue
-        _, habit_id, _, name, time_period, legacy_id, marks = by_position[position]
+        _, habit_id, order, name, time_period, legacy_id, marks = rows[source]
+        if order != position:
+            found.parked_habits.append((habit_id, next(aside)))
+        said = order, name, time_period or ""
         kept = legacy_id_kept(habit.legacy_id)
-        if (name, time_period or "") != (habit.name, habit.time_period) or kept not in (None, legacy_id):
-            found.habits.append((habit_id, habit))
+        if said != (position, habit.name, habit.time_period) or kept not in (None, legacy_id):
+            found.habits.append((habit_id, position, habit))
         _compare_marks(found, habit_id, json.loads(marks) if marks else {}, habit, monday)
 
 

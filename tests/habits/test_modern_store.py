@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from habits.board import BLANK_WEEK, Board, BoardKey, Habit, Mark, Reflection, rename_habit
+from habits.stores.habit_matching import matched
 from habits.stores.modern import ModernStore
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import Saved, Span
@@ -122,13 +123,13 @@ def assert_only_differing_rows_were_written(before: dict[Any, Any], one: Board, 
     """As many rows kept their version as the two boards have rows in common."""
     after = versions()
     kept = {row for row, version in before.items() if after.get(row) == version}
-    both = list(zip(one.habits, other.habits, strict=False))
     same_week = (one.theme, one.reward, one.reflection) == (other.theme, other.reward, other.reflection)
-    same_habits = sum(
-        (before.name, before.time_period, before.legacy_id) == (after.name, after.time_period, after.legacy_id)
-        for before, after in both
-    )
-    same_marks = sum(a == b for before, after in both for a, b in zip(before.times, after.times, strict=True))
+    same_habits = same_marks = 0
+    for position, source in enumerate(matched(one.habits, other.habits)):
+        if source is not None:
+            old, new = one.habits[source], other.habits[position]
+            same_habits += source == position and (old, old.legacy_id) == (replace(new, times=old.times), new.legacy_id)
+            same_marks += sum(a == b for a, b in zip(old.times, new.times, strict=True))
     by_table = {table: sum(row[0] == table for row in kept) for table in TABLES}
     # The week's row is locked, which leaves a mark on it, although nothing is written.
     weeks = query("SELECT updated_at FROM weeks")
@@ -148,6 +149,50 @@ def test_habits_that_change_places_do_not_collide() -> None:
     store.save([shorter])
     assert loaded(KEY) == shorter
     assert counts() == (1, 1, 2, 14)
+
+
+def by_name() -> dict[str, tuple[Any, ...]]:
+    """Id and what only this side knows of each habit, by its name."""
+    found = query(
+        "SELECT h.name, h.id, h.created_at, array_agg(r.note ORDER BY r.record_date)"
+        "  FROM habits h JOIN habit_records r ON r.habit_id = h.id GROUP BY h.id"
+    )
+    return {name: tuple(rest) for name, *rest in found}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("order", ["bacd", "dcba", "bcd", "d", "adbc", "xabcd", "bxd", "cxa"])
+def test_a_habit_that_moves_takes_its_id_its_marks_and_their_notes_along(order: str) -> None:
+    habits = {name: Habit(name, GREEN, legacy_id=number) for number, name in enumerate("abcdx")}
+    store.save([Board(KEY, habits=tuple(habits[name] for name in "abcd"))])
+    query("UPDATE habit_records r SET note = name || record_date FROM habits h WHERE h.id = habit_id")
+    before, marks = by_name(), {row for row in versions().items() if row[0][0] == "habit_records"}
+    board = Board(KEY, habits=tuple(habits[name] for name in order))
+    assert store.save([board]) == Saved(written=1)
+    assert loaded(KEY) == board
+    after = by_name()
+    assert {name: after[name] for name in order if name != "x"} == {name: before[name] for name in order if name != "x"}
+    kept = marks & {row for row in versions().items() if row[0][0] == "habit_records"}
+    assert len(kept) >= 7 * sum(name != "x" for name in order)
+
+
+@pytest.mark.django_db
+def test_a_habit_with_a_new_name_is_recognised_by_its_legacy_id_and_then_by_its_position() -> None:
+    store.save([Board(KEY, habits=(Habit("a", legacy_id=1), Habit("b", legacy_id=2), Habit("c")))])
+    before = {name: row[0] for name, row in by_name().items()}
+    store.save([Board(KEY, habits=(Habit("B", legacy_id=2), Habit("A", legacy_id=1), Habit("C")))])
+    assert {name: row[0] for name, row in by_name().items()} == {name.upper(): row for name, row in before.items()}
+
+
+@pytest.mark.django_db
+def test_a_habit_moves_though_another_stands_at_the_highest_position_there_is() -> None:
+    board = Board(KEY, habits=(Habit("a"), Habit("b"), Habit("c")))
+    store.save([board])
+    before = by_name()
+    query("UPDATE habits SET display_order = 2147483647 WHERE name = 'a'")
+    query("UPDATE habits SET display_order = 3 WHERE name = 'b'")
+    store.save([board])
+    assert (loaded(KEY), by_name()) == (board, before)
 
 
 @pytest.mark.django_db
