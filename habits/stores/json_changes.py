@@ -100,7 +100,7 @@ def give_owner(snapshot: Snapshot, positions: Iterable[int], owner: UUID) -> Pla
         text = snapshot.text(entry)
         record: dict[str, Json] = RecordDecoder().decode(text, exact=True).value
         known = record.get("user_id")
-        if known is not None and known != "":
+        if known is not None and not (isinstance(known, str) and not known.strip()):
             raise UnusableInput(f"Row {entry.row} has an owner already ({known}); an owner never changes.")
         changed = rewrite(text, record, {"user_id": str(owner)})
         wanted.changed.append((entry, _fitting(changed, entry.row)))

@@ -416,6 +416,14 @@ def test_an_owner_is_given_to_rows_that_have_none(path: Path) -> None:
     assert not rejections(store)
 
 
+@pytest.mark.parametrize("blank", [" ", "\t\n"])
+def test_an_owner_of_nothing_but_blanks_is_none(path: Path, blank: str) -> None:
+    store = write(path, [row(1, user_id=blank)])
+    assert rejections(store)["1"].code == "owner_missing"
+    assert store.assign_unit(["1"], str(OTHER)) == 1
+    assert read(path)[0]["user_id"] == str(OTHER)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_a_save_removes_are_archived_even_if_the_transaction_is_rolled_back(path: Path) -> None:
     store = write(path, [row(1, theme="lower"), row(2, odd=1.50), row(3, child_name="b")])
