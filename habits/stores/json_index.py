@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -164,15 +164,14 @@ class FileIndex:
     def _current(self, version: str) -> sqlite3.Connection | None:
         if not self._index.exists():
             return None
-        connection = sqlite3.connect(f"file:{quote(str(self._index))}?mode=ro&immutable=1", uri=True)
-        try:
+        # Discarded by another process just now, or damaged by a power cut before it was on disk: it is built anew.
+        with suppress(sqlite3.DatabaseError), ExitStack() as undo:
+            connection = sqlite3.connect(f"file:{quote(str(self._index))}?mode=ro&immutable=1", uri=True)
+            undo.callback(connection.close)
             found = dict(connection.execute("SELECT name, value FROM meta"))
-        except sqlite3.DatabaseError:
-            # Damaged, e.g. by a power cut before it was on disk: it is built anew.
-            found = {}
-        if found.get("version") == version and found.get("recipe") == _recipe():
-            return connection
-        connection.close()
+            if found.get("version") == version and found.get("recipe") == _recipe():
+                undo.pop_all()
+                return connection
         return None
 
     def _build(self, stream: BinaryIO, version: str) -> sqlite3.Connection | None:

@@ -188,6 +188,18 @@ def test_what_somebody_else_wrote_during_a_rewrite_is_not_overwritten(path: Path
     assert beside(path) == ["rows.json"]
 
 
+def test_an_index_that_cannot_be_opened_is_built_anew_or_named(path: Path, folder: Path) -> None:
+    """As when another process discards it between two looks."""
+    index = FileIndex(path, folder)
+    with index.snapshot() as snapshot:
+        assert snapshot.number("SELECT count(*) FROM record") == 200
+    (file,) = folder.glob("*.sqlite3")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(LegacyFileError, match="cannot be written"), index.snapshot():
+        pass
+
+
 def test_a_written_file_counts_even_if_its_index_cannot_follow(
     path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
