@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -17,7 +16,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from habits.models import User, UserManager
-from habits.stores.json_reader import JsonReader
+from habits.stores.legacy_json import LegacyJsonStore
 from habits.stores.legacy_rows import owner_of
 from habits.stores.legacy_table import LegacyTableStore
 from migration_ops.exceptions import UnusableInput
@@ -40,52 +39,31 @@ class _Account:
     line: int = 0
 
 
-def import_file(path: Path) -> Imported:
+def import_file(path: Path, *, dry_run: bool = False) -> Imported:
     """Accounts from a CSV file with the columns id and email, with or without a heading; active, without a password.
 
-    An account whose id is there already is left as it is.
+    An account whose id is there already is left as it is. A dry run counts and refuses the same and writes nothing.
 
     Raises:
         UnusableInput: the file cannot be read, or a line cannot be used; nothing was written.
     """
-    return _import(_accounts(path), active=True)
+    return _import(_accounts(path), active=True, dry_run=dry_run)
 
 
-def import_from_legacy() -> Imported:
-    """Inactive accounts without a usable password for every owner that a legacy row names.
+def import_from_legacy(*, dry_run: bool = False) -> Imported:
+    """Inactive accounts without a usable password for every owner that a legacy row names; a dry run only counts.
 
     Raises:
         UnusableInput: the legacy file cannot be read; nothing was written.
     """
-    return _import((_Account(owner, f"owner-{owner}@legacy.invalid") for owner in legacy_owners()), active=False)
+    accounts = (_Account(owner, f"owner-{owner}@legacy.invalid") for owner in legacy_owners())
+    return _import(accounts, active=False, dry_run=dry_run)
 
 
 def legacy_owners() -> Iterator[UUID]:
     """Every owner named in the configured legacy store, each once."""
-    if settings.LEGACY_BACKEND != "json":
-        yield from LegacyTableStore().owners()
-        return
-    seen: set[UUID] = set()
-    for record in json_records(Path(settings.LEGACY_JSON_PATH)):
-        owner = owner_of(record.get("user_id"))
-        if owner is not None and owner not in seen:
-            seen.add(owner)
-            yield owner
-
-
-def json_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a legacy file that can be read as objects.
-
-    Raises:
-        UnusableInput: the file cannot be read.
-    """
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise UnusableInput(f"{path} cannot be read: {error.strerror}.") from error
-    with stream:
-        reader = JsonReader(stream, str(path), lines=path.suffix in (".ndjson", ".jsonl"))
-        yield from (record.value for record in reader.records() if isinstance(record.value, dict))
+    json = settings.LEGACY_BACKEND == "json"
+    yield from (LegacyJsonStore(settings.LEGACY_JSON_PATH) if json else LegacyTableStore()).owners()
 
 
 def _accounts(path: Path) -> Iterator[_Account]:
@@ -129,7 +107,7 @@ def _account(row: list[str], path: Path, line: int) -> _Account:
     return _Account(owner, email, line)
 
 
-def _import(accounts: Iterable[_Account], *, active: bool) -> Imported:
+def _import(accounts: Iterable[_Account], *, active: bool, dry_run: bool) -> Imported:
     created = existing = 0
     source = iter(accounts)
     with transaction.atomic():
@@ -142,12 +120,13 @@ def _import(accounts: Iterable[_Account], *, active: bool) -> Imported:
                     raise UnusableInput(
                         f"Line {account.line}: {account.email} belongs to user {taken[account.email]} already."
                     )
-            User.objects.bulk_create(
-                [
-                    User(id=account.id, email=account.email, is_active=active, password=make_password(None))
-                    for account in new
-                ]
-            )
+            if not dry_run:
+                User.objects.bulk_create(
+                    [
+                        User(id=account.id, email=account.email, is_active=active, password=make_password(None))
+                        for account in new
+                    ]
+                )
             created += len(new)
             existing += len(known)
     return Imported(created, existing)

@@ -15,10 +15,11 @@ from typing import IO, Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from habits.owners import json_records
 from habits.seed_data import DataSet, Record
+from habits.stores.json_file import holds_lines, opened
+from habits.stores.json_reader import JsonReader
 from habits.stores.legacy_rows import COLUMNS
-from habits.stores.legacy_schema import TABLE, create_table
+from habits.stores.legacy_schema import TABLE, create_table, table_exists
 from migration_ops.exceptions import UnusableInput
 
 LOOKED_AT = 50
@@ -53,6 +54,20 @@ def seed(data: DataSet, *, reset: bool) -> Seeded:
     return _seed_table(data, reset=reset)
 
 
+def planned(data: DataSet, *, reset: bool) -> Seeded:
+    """What `seed` would do, as things are now; nothing is written.
+
+    Raises:
+        UnusableInput: there is other data already, or the file cannot be read.
+    """
+    if settings.LEGACY_BACKEND == "json":
+        path = Path(settings.LEGACY_JSON_PATH)
+        target, present = str(path), not reset and _is_in_file(data, path)
+    else:
+        target, present = TABLE, not reset and table_exists() and _is_in_table(data)
+    return Seeded(0 if present else data.rows, data.owners, target, present)
+
+
 def _seed_table(data: DataSet, *, reset: bool) -> Seeded:
     with transaction.atomic():
         create_table()
@@ -60,8 +75,7 @@ def _seed_table(data: DataSet, *, reset: bool) -> Seeded:
             cursor.execute("LOCK TABLE habit_tracker IN SHARE ROW EXCLUSIVE MODE")
             if reset:
                 cursor.execute("DELETE FROM habit_tracker")
-            cursor.execute("SELECT id, child_name, week_period FROM habit_tracker ORDER BY id LIMIT %s", [LOOKED_AT])
-            if _is_there(cursor.fetchall(), data, f"table {TABLE}"):
+            if _is_in_table(data):
                 return Seeded(0, data.owners, TABLE, present=True)
             last = 0
             with cursor.copy(f"COPY habit_tracker ({', '.join(COLUMNS)}) FROM STDIN") as copy:
@@ -95,15 +109,10 @@ def table_values(record: Record) -> list[Any]:
 
 
 def _seed_file(data: DataSet, path: Path, *, reset: bool) -> Seeded:
-    if not reset and path.exists() and path.stat().st_size:
-        first = [
-            (record.get("id"), record.get("child_name"), record.get("week_period"))
-            for record in islice(json_records(path), LOOKED_AT)
-        ]
-        if _is_there(first, data, str(path)):
-            return Seeded(0, data.owners, str(path), present=True)
-    lines = path.suffix in (".ndjson", ".jsonl")
-    with _replacing(path) as file:
+    if not reset and _is_in_file(data, path):
+        return Seeded(0, data.owners, str(path), present=True)
+    lines = holds_lines(path)
+    with _replacing(Path(os.path.realpath(path))) as file:
         if not lines:
             file.write('{"records": [\n')
         for number, record in enumerate(data.records()):
@@ -112,6 +121,22 @@ def _seed_file(data: DataSet, path: Path, *, reset: bool) -> Seeded:
         if not lines:
             file.write("\n]}\n")
     return Seeded(data.rows, data.owners, str(path))
+
+
+def _is_in_table(data: DataSet) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, child_name, week_period FROM habit_tracker ORDER BY id LIMIT %s", [LOOKED_AT])
+        return _is_there(cursor.fetchall(), data, f"table {TABLE}")
+
+
+def _is_in_file(data: DataSet, path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with opened(path) as (stream, _):
+        records = (said.value for said in JsonReader(stream, str(path), lines=holds_lines(path)).records())
+        objects = (record for record in records if isinstance(record, dict))
+        first = [(row.get("id"), row.get("child_name"), row.get("week_period")) for row in islice(objects, LOOKED_AT)]
+    return _is_there(first, data, str(path))
 
 
 def _is_there(rows: list[tuple[Any, ...]], data: DataSet, where: str) -> bool:

@@ -61,6 +61,19 @@ def test_an_account_that_is_there_is_left_as_it_is(csv_file: Path) -> None:
     assert User.objects.get(id=MOTHER).email == "old@example.org"
 
 
+def test_a_dry_run_says_what_would_be_created_and_creates_nothing(csv_file: Path) -> None:
+    prepare()
+    newcomer = str(UUID(int=5))
+    insert(row(1), row(2, user_id=newcomer))
+    before = User.objects.count()
+    assert run("--from-legacy", "--dry-run") == {"created": 1, "existing": 1}
+    csv_file.write_text(f"{newcomer},mother@example.org\n{OWNER},x@example.org\n")
+    assert run(str(csv_file), "--dry-run") == {"created": 1, "existing": 1}
+    csv_file.write_text(f"{newcomer},{OWNER}@example.org\n")
+    assert "belongs to user" in run(str(csv_file), "--dry-run", exit_code=2)["error"]
+    assert User.objects.count() == before
+
+
 @pytest.mark.parametrize(
     ("lines", "place"),
     [

@@ -13,9 +13,11 @@ import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
+from habits.owners import legacy_owners
 from habits.seed import table_values
 from habits.seed_data import DataSet
 from habits.stores.legacy_boards import assemble
+from habits.stores.legacy_json import LegacyJsonStore
 from habits.stores.legacy_rows import COLUMNS, ParsedRow
 from habits.stores.legacy_verdict import CODES, parse
 from tests.habits.legacy_database import query
@@ -171,6 +173,47 @@ def test_a_file_of_lines_gets_a_row_a_line(legacy_file: Path, settings: Settings
     run("--rows", "30")
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == list(range(1, 31))
     assert run("--rows", "30")["rows"] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "target"), [("rows.NDJSON", None), ("rows.json", "real.ndjson")])
+def test_everybody_agrees_on_what_a_file_of_lines_is(
+    legacy_file: Path, settings: Settings, name: str, target: str | None
+) -> None:
+    path = legacy_file.with_name(name)
+    if target:
+        path.symlink_to(target)
+    settings.LEGACY_JSON_PATH = str(path)
+    run("--rows", "30")
+    assert path.is_symlink() == bool(target)
+    assert LegacyJsonStore(path).estimate() == 30
+    assert set(legacy_owners()) == owners_of(DataSet(30, 1))
+    assert run("--rows", "30")["rows"] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("there", [False, True])
+def test_a_dry_run_says_what_would_be_added_to_the_table_and_adds_nothing(there: bool) -> None:
+    if there:
+        run("--rows", "20")
+    before = in_table() if there else None
+    assert run("--rows", "30", "--dry-run", *(["--reset"] if there else []))["rows"] == 30
+    assert query("SELECT to_regclass('habit_tracker') IS NOT NULL") == [(there,)]
+    if there:
+        assert in_table() == before
+        assert run("--rows", "20", "--dry-run")["rows"] == 0
+        assert "--reset" in run("--rows", "30", "--dry-run", exit_code=2)["error"]
+
+
+def test_a_dry_run_leaves_a_file_as_it_is(legacy_file: Path) -> None:
+    assert run("--rows", "30", "--dry-run")["rows"] == 30
+    assert not legacy_file.exists()
+    run("--rows", "20")
+    before = legacy_file.read_bytes()
+    assert run("--rows", "20", "--dry-run")["rows"] == 0
+    assert run("--rows", "30", "--dry-run", "--reset")["rows"] == 30
+    run("--rows", "30", "--dry-run", exit_code=2)
+    assert legacy_file.read_bytes() == before
 
 
 def test_a_place_where_no_file_can_be_written_is_named(legacy_file: Path, settings: Settings) -> None:

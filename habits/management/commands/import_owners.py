@@ -15,6 +15,8 @@ from migration_ops.management.base import OperatorCommand, Outcome, Partial
 class Command(OperatorCommand):
     help = "Create accounts for the owners of legacy rows."
 
+    has_dry_run = True
+
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("file", nargs="?", type=Path, metavar="FILE.csv", help="with the columns id and email")
         parser.add_argument(
@@ -24,8 +26,13 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         if (options["file"] is None) != options["from_legacy"]:
             raise UnusableInput("Give either a CSV file or --from-legacy.")
-        imported = import_from_legacy() if options["from_legacy"] else import_file(options["file"])
+        dry_run = options["dry_run"]
+        if options["from_legacy"]:
+            imported = import_from_legacy(dry_run=dry_run)
+        else:
+            imported = import_file(options["file"], dry_run=dry_run)
+        done = "would be created" if dry_run else "created"
         return Outcome(
             {"created": imported.created, "existing": imported.existing},
-            (f"{imported.created:,} accounts created, {imported.existing:,} existed already.",),
+            (f"{imported.created:,} accounts {done}, {imported.existing:,} existed already.",),
         )

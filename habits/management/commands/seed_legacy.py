@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from habits.seed import seed
+from habits.seed import planned, seed
 from habits.seed_data import DataSet
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 
@@ -22,6 +22,8 @@ def _count(text: str) -> int:
 class Command(OperatorCommand):
     help = "Fill the legacy table or file with made-up families and boards, the same for the same seed."
 
+    has_dry_run = True
+
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("--rows", type=_count, default=2_000, metavar="N", help="how many rows (default: 2000)")
         parser.add_argument("--seed", type=int, default=1, metavar="S", help="decides what is made up (default: 1)")
@@ -29,8 +31,15 @@ class Command(OperatorCommand):
         parser.add_argument("--reset", action="store_true", help="delete the rows that are there first")
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
-        seeded = seed(DataSet(options["rows"], options["seed"], options["messy"]), reset=options["reset"])
+        dry_run, reset = options["dry_run"], options["reset"]
+        seeded = (planned if dry_run else seed)(
+            DataSet(options["rows"], options["seed"], options["messy"]), reset=reset
+        )
         data = {"rows": seeded.rows, "owners": seeded.owners, "target": seeded.target, "present": seeded.present}
+        added = "would be added" if dry_run else "added"
         if seeded.present:
-            return Outcome(data, (f"This data set is in {seeded.target} already; 0 rows added.",))
-        return Outcome(data, (f"{seeded.rows:,} rows of {seeded.owners:,} families added to {seeded.target}.",))
+            return Outcome(data, (f"This data set is in {seeded.target} already; 0 rows {added}.",))
+        instead = ", in place of what is there" if reset else ""
+        return Outcome(
+            data, (f"{seeded.rows:,} rows of {seeded.owners:,} families {added} to {seeded.target}{instead}.",)
+        )
