@@ -24,10 +24,10 @@ COLOURS: frozenset[str] = frozenset({"green", "yellow", "red"})
 BLANK_WEEK: tuple[Mark, ...] = (BLANK,) * DAYS
 MAX_HABIT_NAME = 200
 MAX_CHILD_NAME = 100
+FIRST_MONDAY, LAST_MONDAY = date(2000, 1, 3), date(2100, 12, 27)
+"""The weeks there can be."""
 
 _MARKS: dict[str, Mark] = {"green": "green", "yellow": "yellow", "red": "red", "none": BLANK}
-
-_KEY_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 _CLOCK = r"[0-9]{1,2}(?::[0-5][0-9])?"
 _HOUR = r"[0-9]{1,2}(?::[0-5][0-9]|\s*시(?:\s*반|\s*[0-9]{1,2}\s*분)?)"

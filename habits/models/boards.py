@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-
 from django.db import models
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
+from habits.board import FIRST_MONDAY, LAST_MONDAY
 from habits.models.base import JsonType, ModernModel, length_between
 from habits.models.users import User
 
 CHILD_NAME_LENGTH = 100
 HABIT_NAME_LENGTH = 200
-FIRST_MONDAY = datetime.date(2000, 1, 3)
-LAST_MONDAY = datetime.date(2100, 12, 27)
 
 
 class Child(ModernModel):

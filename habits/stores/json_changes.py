@@ -13,11 +13,11 @@ from habits.stores.json_archive import GoingRow
 from habits.stores.json_entry import Entry
 from habits.stores.json_file import LegacyFileError
 from habits.stores.json_index import Snapshot
-from habits.stores.json_record import MAX_RECORD_BYTES, RecordDecoder, dump, rewrite
+from habits.stores.json_record import RecordDecoder, dump, rewrite
 from habits.stores.json_rewrite import Rewrite
 from habits.stores.legacy_boards import AssembledBoard
 from habits.stores.legacy_changes import new_record, write_back
-from habits.stores.legacy_rows import MAX_ID, ParsedRow
+from habits.stores.legacy_rows import MAX_ID, MAX_RECORD_BYTES, ParsedRow
 from migration_ops.definition import Json, Saved
 from migration_ops.exceptions import UnusableInput
 

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from habits.stores.legacy_rows import MAX_DEPTH
 from migration_ops.definition import Json
-
-MAX_RECORD_BYTES = 1024 * 1024
-MAX_DEPTH = 32
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)

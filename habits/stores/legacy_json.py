@@ -34,11 +34,11 @@ from habits.stores.json_file import (
     rewriting,
 )
 from habits.stores.json_index import FileIndex, Snapshot
-from habits.stores.json_record import MAX_RECORD_BYTES, RecordDecoder, decode_checked
+from habits.stores.json_record import RecordDecoder, decode_checked
 from habits.stores.json_rewrite import apply
 from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
 from habits.stores.legacy_queries import users_among
-from habits.stores.legacy_rows import MAX_ID, ParsedRow, owner_of
+from habits.stores.legacy_rows import MAX_ID, MAX_RECORD_BYTES, ParsedRow, owner_of
 from habits.stores.legacy_verdict import parse
 from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput

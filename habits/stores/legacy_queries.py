@@ -14,8 +14,8 @@ from django.db import connection
 
 from habits.board import BoardKey, normal_child_name
 from habits.stores.exact_json import UnreadableJson, decode_jsonb
-from habits.stores.legacy_rows import ParsedRow, Record, key_of, rejected, usable_id
-from habits.stores.legacy_verdict import MAX_RECORD_BYTES, parse, too_large
+from habits.stores.legacy_rows import MAX_RECORD_BYTES, ParsedRow, Record, key_of, rejected, usable_id
+from habits.stores.legacy_verdict import parse, too_large
 from migration_ops.definition import Rejection, Span
 
 _SHORT = 200

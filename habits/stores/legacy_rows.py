@@ -22,6 +22,8 @@ from habits.board import (
     BLANK,
     BLANK_WEEK,
     DAYS,
+    FIRST_MONDAY,
+    LAST_MONDAY,
     MAX_CHILD_NAME,
     MAX_HABIT_NAME,
     Board,
@@ -56,9 +58,8 @@ COLUMNS = (
 CONTENT = ("id", "child_name", "week_period", "theme", "habits", "reflection", "reward", "week_start_date", "user_id")
 """The columns that decide what a row means; a bulk update that only touches `updated_at` changes none of them."""
 
-FIRST_MONDAY = date(2000, 1, 1)
-LAST_MONDAY = date(2100, 12, 31)
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
+MAX_RECORD_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 """Levels of arrays and objects in a record, the record itself being the first."""
 

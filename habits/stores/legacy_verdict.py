@@ -12,6 +12,7 @@ from habits.stores.legacy_rows import (
     ANSWERS,
     MARKS,
     MAX_DEPTH,
+    MAX_RECORD_BYTES,
     ParsedRow,
     Record,
     Unrepresentable,
@@ -26,8 +27,6 @@ from habits.stores.legacy_rows import (
     usable_id,
 )
 from migration_ops.definition import Rejection
-
-MAX_RECORD_BYTES = 1024 * 1024
 
 
 def parse(

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from habits.board import (
     BLANK_WEEK,
+    FIRST_MONDAY,
+    LAST_MONDAY,
     MAX_CHILD_NAME,
     MAX_HABIT_NAME,
     Board,
@@ -39,8 +41,6 @@ ODD_TEXTS = (
     "😀" * 200,
 )
 
-FIRST_MONDAY = date(2000, 1, 3)
-LAST_MONDAY = date(2100, 12, 27)
 OWNERS = tuple(UUID(int=number) for number in (1, 2, 2**127 + 5))
 
 storable = st.characters(exclude_categories=("Cs",), exclude_characters="\x00")
