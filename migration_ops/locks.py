@@ -6,12 +6,14 @@ Lock order, everywhere: fence, then (the applier alone) notices' rows, then keys
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
 from django.db import connection
 
 from migration_ops.definition import AnyMigration
+from migration_ops.patience import milliseconds
 
 
 def lock_id(*parts: str) -> int:
@@ -28,6 +30,12 @@ def enter_fence(migration: AnyMigration) -> None:
     """Take part: as long as this transaction lasts, the stage stays what it is. Read the stage after this call."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [fence_id(migration)])
+
+
+def wait_at_most(patience: timedelta) -> None:
+    """End whatever waits longer than this for one lock, until the end of this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds(patience)])
 
 
 def lock_keys(migration: AnyMigration, keys: Collection[Any]) -> None:

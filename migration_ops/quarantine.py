@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 
 from migration_ops import history, state
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import Refused, UnusableInput
-from migration_ops.models import QuarantineItem, QuarantineStatus
+from migration_ops.exceptions import UnusableInput
+from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
 
@@ -67,10 +67,12 @@ class Decision:
     Attributes:
         listing: the quarantine afterwards; its items are those that were named, as they are now.
         applied: what the applier did right after; None where it did not run.
+        failed: notices of the decided rows and their documents that could not be carried over.
     """
 
     listing: Listing
     applied: Applied | None = None
+    failed: int = 0
 
 
 def listing(
@@ -126,10 +128,11 @@ def assign_owner(
         items = _chosen(migration, ids)
         rows = [item.row for item in items]
         dirty.mark_rows(migration, rows)
-        changed = migration.legacy().assign_unit(rows, owner)
-        if changed != len(rows):
-            raise UnusableInput(f"Of {len(rows)} rows only {changed} are still there without an owner; look again.")
         _remember(migration, "quarantine assign-owner", items, actor=actor, reason=reason, owner=owner)
+        # A file is not rolled back: it comes last, once nothing else can go wrong.
+        legacy = migration.legacy()
+        _refuse_unless_all(rows, len(legacy.keys_of(rows)))
+        _refuse_unless_all(rows, legacy.assign_unit(rows, owner))
     return _decided(migration, ids)
 
 
@@ -139,7 +142,7 @@ def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
     Raises:
         Refused: at this stage the stores are not kept in step.
     """
-    refuse_unless_synced(migration)
+    applier.refuse_unless_synced(migration)
     with transaction.atomic(durable=True):
         items = list(_items(migration).filter(status=QuarantineStatus.OPEN).order_by("id"))
         if items:
@@ -156,17 +159,6 @@ def planned(migration: AnyMigration, ids: Collection[int], *, accepting: bool) -
     """
     items = _chosen(migration, ids)
     return _listing(migration, _acceptable(items) if accepting else items)
-
-
-def refuse_unless_synced(migration: AnyMigration) -> None:
-    """Looking again makes sense only where the stores are kept in step.
-
-    Raises:
-        Refused: at this stage they are not.
-    """
-    stage = state.stage(migration)
-    if stage not in applier.SYNCED:
-        raise Refused(f"{migration.name} is at stage {stage}: nothing is carried over to the modern store.")
 
 
 def _chosen(migration: AnyMigration, ids: Collection[int]) -> list[QuarantineItem]:
@@ -196,9 +188,17 @@ def _acceptable(items: Iterable[QuarantineItem]) -> list[QuarantineItem]:
     return waiting
 
 
+def _refuse_unless_all(rows: Collection[str], there: int) -> None:
+    if there != len(rows):
+        raise UnusableInput(f"Of {len(rows)} rows only {there} are still there without an owner; look again.")
+
+
 def _decided(migration: AnyMigration, ids: Collection[int]) -> Decision:
     applied = applier.drain(migration) if state.stage(migration) in applier.SYNCED else None
-    return Decision(_listing(migration, _items(migration).filter(pk__in=ids).order_by("id")), applied)
+    items = _items(migration).filter(pk__in=ids).order_by("id")
+    mine = Q(row__in=items.values("row")) | Q(key__in=items.exclude(key=None).values("key"))
+    failed = DirtyKey.objects.filter(mine, migration=migration.name, attempts__gt=0).count()
+    return Decision(_listing(migration, items), applied, failed)
 
 
 def _remember(

@@ -129,6 +129,22 @@ def triggers_fire(migration: AnyMigration) -> PreflightCheck:
     return PreflightCheck("triggers_fire", OK, "Triggers fire for this role.")
 
 
+def subscriptions(migration: AnyMigration) -> PreflightCheck:
+    """Apply workers of logical replication fire no triggers for statements, so capture would miss what they write."""
+    written = _column(
+        "WITH RECURSIVE family (id) AS ("
+        " SELECT to_regclass(name)::oid FROM unnest(%s::text[]) AS name"
+        " UNION SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = family.id)"
+        " SELECT DISTINCT srrelid::regclass::text FROM pg_subscription_rel"
+        " JOIN family ON srrelid = family.id ORDER BY 1",
+        [*_legacy(migration), *(captured.table for captured in migration.modern().captured_tables)],
+    )
+    if written:
+        hint = "Capture cannot follow replication: take them out of the subscription, or migrate on the publisher."
+        return PreflightCheck("subscriptions", FAIL, f"A subscription writes to {', '.join(written)}.", hint)
+    return PreflightCheck("subscriptions", OK, "No subscription writes to the tables that are captured.")
+
+
 def row_security(migration: AnyMigration) -> PreflightCheck:
     """A verifier that row security filters would compare nothing with nothing."""
     filtered = _column(
@@ -199,6 +215,7 @@ CHECKS: tuple[Callable[[AnyMigration], PreflightCheck], ...] = (
     indexes,
     autovacuum,
     triggers_fire,
+    subscriptions,
     row_security,
     blocked_locks,
     idle_transactions,

@@ -27,7 +27,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
-from migration_ops.locks import enter_fence, lock_keys, lock_rows
+from migration_ops.locks import enter_fence, lock_keys, lock_rows, wait_at_most
 from migration_ops.stages import Stage
 from migration_ops.sync import bookkeeping, carry, dirty, origin, polling
 from migration_ops.sync.dirty import Notice
@@ -46,6 +46,10 @@ KEY_PATIENCE = timedelta(seconds=2)
 
 ROW_PATIENCE = timedelta(milliseconds=200)
 """How long it waits for rows a user holds: less than PostgreSQL's `deadlock_timeout` and than a user may notice."""
+
+ROUNDS = 4
+"""How often `drain` goes back for what was noted while it worked. Applying one notice can bring forth others, for the
+document that a row has left, but not a chain of them."""
 
 _REPEATED = frozenset({Kind.CONFLICT, Kind.DISCONNECTED})
 """Errors after which the same batch is tried again; a batch that waited too long for a lock is taken apart instead, so
@@ -74,38 +78,30 @@ class Applied:
         self.lags += other.lags
 
 
-def apply_changes(migration: AnyMigration, *, limit: int | None = None) -> Applied:
-    """Work off one batch of at most `limit` notices (default: `sync_batch`).
-
-    Raises:
-        Refused: at this stage the stores are not kept in step.
-        DatabaseError: the database is not there, or the list itself cannot be read.
-    """
-    polling.poll(migration)
-    applied = _step(migration, limit or settings().sync_batch, due=dirty.now())
-    applied.remaining = dirty.remaining(migration)
-    return applied
-
-
 def drain(migration: AnyMigration, *, limit: int | None = None, stop: Callable[[], bool] = lambda: False) -> Applied:
     """Work off the list, batch after batch, until nothing is left that is due; each notice is tried once at most.
+
+    What is noted meanwhile is worked off too, but only so often: it ends although somebody writes all the time.
 
     Args:
         limit: notices a batch (default: `sync_batch`).
         stop: asked between batches.
 
     Raises:
-        Refused, DatabaseError: as for `apply_changes`.
+        Refused: at this stage the stores are not kept in step.
+        DatabaseError: the database is not there, or the list itself cannot be read.
     """
     total = Applied()
     due = dirty.now()
-    _refuse_unless_synced(migration, state.stage(migration))
+    refuse_unless_synced(migration)
     polling.poll(migration)
-    while not stop() and dirty.is_due(migration, due=due):
-        step = _step(migration, limit or settings().sync_batch, due=due)
-        total.add(step)
-        if not step.applied and not step.failed:
-            break
+    for _ in range(ROUNDS):
+        noted = dirty.now()
+        while not stop() and dirty.is_due(migration, noted=noted, due=due):
+            step = _step(migration, limit or settings().sync_batch, noted=noted, due=due)
+            total.add(step)
+            if not step.applied and not step.failed:
+                break
     total.remaining = dirty.remaining(migration)
     return total
 
@@ -117,12 +113,12 @@ def lag_p95(lags: Collection[float]) -> float | None:
     return sorted(lags)[-(-len(lags) * 95 // 100) - 1]
 
 
-def _step(migration: AnyMigration, limit: int, *, due: datetime) -> Applied:
+def _step(migration: AnyMigration, limit: int, *, noted: datetime, due: datetime) -> Applied:
     retries = settings().retries
     claimed: list[Notice] = []
 
     def claim() -> list[Notice]:
-        claimed[:] = dirty.claim(migration, limit, due=due)
+        claimed[:] = dirty.claim(migration, limit, noted=noted, due=due)
         return claimed
 
     for attempt in range(1, retries + 2):
@@ -182,7 +178,7 @@ def _batch(
 ) -> Applied:
     with transaction.atomic(durable=True):
         origin.announce()
-        _wait_at_most(KEY_PATIENCE)
+        wait_at_most(KEY_PATIENCE)
         enter_fence(migration)
         stage = state.stage(migration)
         _refuse_unless_synced(migration, stage)
@@ -193,7 +189,7 @@ def _batch(
         changed, keyless, gone = _resolve(migration, notices)
         lock_keys(migration, changed)
         failpoint(_LOCKED)
-        _wait_at_most(ROW_PATIENCE)
+        wait_at_most(ROW_PATIENCE)
         _carry(migration, changed, stage, from_legacy)
         if keyless:
             bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
@@ -247,6 +243,15 @@ def authority(stage: Stage) -> Side:
     return stages.authority(stage) or Side.LEGACY
 
 
+def refuse_unless_synced(migration: AnyMigration) -> None:
+    """Changes are carried over only where the stores are kept in step.
+
+    Raises:
+        Refused: at this stage they are not.
+    """
+    _refuse_unless_synced(migration, state.stage(migration))
+
+
 def _refuse_unless_synced(migration: AnyMigration, stage: Stage) -> None:
     if stage is Stage.OFF:
         raise Refused(
@@ -255,11 +260,6 @@ def _refuse_unless_synced(migration: AnyMigration, stage: Stage) -> None:
         )
     if stage not in SYNCED:
         raise Refused(f"{migration.name} is at stage {stage}: the two stores are no longer kept in step.")
-
-
-def _wait_at_most(patience: timedelta) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{round(patience.total_seconds() * 1000)}ms"])
 
 
 def _delay(attempt: int) -> float:

@@ -2,10 +2,13 @@
 
 Per captured table one function and, on the table and on every partition or child of it, three AFTER triggers for
 statements (a transition table belongs to one event each) and one that refuses TRUNCATE; all `ENABLE ALWAYS`, so that a
-replication writer is noticed too. The function writes one dirty key a changed row, runs with its owner's rights because
-an old client has none on the engine's tables, and never fails the statement it watches: what it could not write it
-counts in a sequence, which not even a rollback takes back. A sequence cannot say *which* rows were lost, so capture is
-only whole again after everything was compared once more.
+session that writes with `session_replication_role = replica` is noticed too. Apply workers of logical replication are
+not, for they fire no triggers for statements; preflight refuses tables that a subscription writes to.
+
+The function writes one dirty key a changed row, runs with its owner's rights because an old client has none on the
+engine's tables, and never fails the statement it watches: what it could not write it counts in a sequence, which not
+even a rollback takes back. A sequence cannot say *which* rows were lost, so capture is only whole again after
+everything was compared once more.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ CHANNEL = "migration_ops_dirty"
 
 _CLAIM = """
 SELECT id, side, row, key FROM migration_ops_dirtykey
- WHERE migration = %s AND (not_before IS NULL OR not_before <= %s)
+ WHERE migration = %s AND created_at <= %s AND (not_before IS NULL OR not_before <= %s)
  ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 
@@ -94,14 +94,15 @@ def now() -> datetime:
         return moment
 
 
-def claim(migration: AnyMigration, limit: int, *, due: datetime) -> list[Notice]:
+def claim(migration: AnyMigration, limit: int, *, noted: datetime, due: datetime) -> list[Notice]:
     """Take the oldest notices that nobody else has taken, until the end of the transaction.
 
     Args:
         limit: at most so many.
+        noted: notices that were written later are left alone.
         due: notices that back off beyond this moment are left alone.
     """
-    return _claimed(_CLAIM, [migration.name, due, limit])
+    return _claimed(_CLAIM, [migration.name, noted, due, limit])
 
 
 def claim_these(migration: AnyMigration, ids: Collection[int]) -> list[Notice]:
@@ -131,13 +132,15 @@ def failing(migration: AnyMigration) -> int:
     return _count("SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s AND attempts > 0", migration.name)
 
 
-def is_due(migration: AnyMigration, *, due: datetime) -> bool:
-    """Whether there is anything to claim, be it taken by somebody or not."""
+def is_due(migration: AnyMigration, *, noted: datetime, due: datetime) -> bool:
+    """Whether there is anything to `claim`, be it taken by somebody or not."""
     return bool(
         _count(
             "SELECT count(*) FROM (SELECT FROM migration_ops_dirtykey"
-            " WHERE migration = %s AND (not_before IS NULL OR not_before <= %s) LIMIT 1) AS first",
+            " WHERE migration = %s AND created_at <= %s AND (not_before IS NULL OR not_before <= %s) LIMIT 1)"
+            " AS first",
             migration.name,
+            noted,
             due,
         )
     )

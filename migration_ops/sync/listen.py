@@ -16,7 +16,7 @@ from psycopg import sql
 from migration_ops.backfill.errors import Backoff
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import Refused
+from migration_ops.exceptions import MigrationOpsError
 from migration_ops.sync import applier, dirty
 
 _REMEMBERED_LAGS = 10_000
@@ -69,7 +69,8 @@ class Follower:
     def run(self, *, seconds: float | None = None) -> applier.Applied:
         """Follow until `stop` is set, or for so many seconds. Stops between batches.
 
-        Outlives a restart of PostgreSQL and waits while the migration is at a stage without capture; both are said.
+        Outlives a restart of PostgreSQL, and waits while the migration is at a stage without capture or its legacy
+        store cannot be read, such as a file that is away for a moment; each is said once.
         """
         self._deadline = float("inf") if seconds is None else monotonic() + seconds
         attempt = 0
@@ -92,8 +93,8 @@ class Follower:
         while not self._stopping():
             try:
                 done = applier.drain(self._migration, stop=self._stopping)
-            except Refused as refusal:
-                self._mention(str(refusal))
+            except MigrationOpsError as problem:
+                self._mention(str(problem))
             else:
                 self._mention("")
                 self.total.applied += done.applied

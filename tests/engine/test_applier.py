@@ -16,7 +16,7 @@ from migration_ops.definition import AnyMigration, Batch, Rejection, Side, Span
 from migration_ops.exceptions import Refused
 from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, QuarantineItem
 from migration_ops.sync import applier, dirty, origin
-from migration_ops.sync.applier import apply_changes, drain, lag_p95
+from migration_ops.sync.applier import drain, lag_p95
 from tests.engine.syncing import begin_dual_write, noted, rows, run, second_connection
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
@@ -70,6 +70,17 @@ def somebody_else(sql: str, *parameters: Any) -> Hook:
             other.execute(sql, parameters)
 
     return act
+
+
+def apply_changes(migration: AnyMigration, *, limit: int | None = None) -> applier.Applied:
+    """One batch alone."""
+    asked: list[None] = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > 1
+
+    return drain(migration, limit=limit, stop=stop)
 
 
 def everything(store: LegacyNotes | ModernNotes) -> dict[NoteKey, tuple[str, ...]]:
@@ -398,6 +409,22 @@ def test_an_error_that_is_not_the_row_s_fault_leaves_it_on_the_list(synced: AnyM
     run("ALTER TABLE elsewhere RENAME TO modern_notes")
     dirty.retry_now(synced)
     drain(synced)
+    assert_in_step()
+
+
+def test_draining_ends_although_somebody_writes_all_the_time(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t0", "x"))
+    asked = 0
+
+    def write_again() -> bool:
+        nonlocal asked
+        asked += 1
+        schema.add_rows(("a", f"t{asked}", "x"))
+        return asked > 100
+
+    done = drain(synced, stop=write_again)
+    assert 0 < done.applied <= asked < 100
+    assert drain(synced).remaining == 0
     assert_in_step()
 
 

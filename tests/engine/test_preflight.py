@@ -106,6 +106,18 @@ def test_a_table_without_autovacuum_is_worth_a_warning(notes: AnyMigration) -> N
     assert found(notes, "autovacuum").status is WARN
 
 
+def test_a_captured_table_that_a_subscription_writes_to_fails(notes: AnyMigration) -> None:
+    run("CREATE TEMPORARY TABLE pg_subscription_rel AS SELECT 'legacy_notes'::regclass::oid AS srrelid")
+    run("SET search_path = pg_temp, public, pg_catalog")  # what stands in for the catalog's table comes first
+    try:
+        check = found(notes, "subscriptions")
+    finally:
+        run("RESET search_path")
+        run("DROP TABLE pg_temp.pg_subscription_rel")
+    assert check.status is FAIL
+    assert "legacy_notes" in check.message
+
+
 def test_a_role_that_row_security_filters_fails(notes: AnyMigration) -> None:
     run("ALTER TABLE modern_notes ENABLE ROW LEVEL SECURITY")
     assert found(notes, "row_security").status is OK

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from typing import ClassVar
+
 import pytest
 from django.core.management import call_command
 from django.db.models import QuerySet
 
 from migration_ops import quarantine
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused, UnusableInput
 from migration_ops.models import DirtyKey, HistoryEntry, Lineage, QuarantineItem
+from migration_ops.sync import dirty
 from migration_ops.sync.applier import drain
 from tests.engine.syncing import begin_dual_write, command, rows, run
 from tests.notes import schema
+from tests.notes.note import NoteKey
+from tests.notes.stores import LegacyNotes
 
 
 @pytest.fixture
@@ -201,6 +208,46 @@ def test_retry_at_stage_off_is_refused(notes: AnyMigration) -> None:
 def test_options_that_do_not_belong_together_end_with_2(synced: AnyMigration, arguments: list[str]) -> None:
     exit_code, _ = command("quarantine", *arguments)
     assert exit_code == 2
+
+
+def test_options_may_stand_between_the_ids(synced: AnyMigration, held: dict[str, QuarantineItem]) -> None:
+    culprit, lost = row_of(held, "body_missing"), row_of(held, "notebook_missing")
+    exit_code, data = command("quarantine", "accept", str(culprit.pk), "--reason", "old", str(lost.pk))
+    assert (exit_code, data["accepted"]) == (0, 2)
+
+
+def test_a_decision_that_was_carried_out_is_not_blamed_for_another_key_that_fails(
+    synced: AnyMigration, held: dict[str, QuarantineItem]
+) -> None:
+    schema.add_rows(("other", "stuck", None))
+    drain(synced)
+    dirty.mark_keys(synced, [NoteKey("other", "stuck")], side=Side.MODERN)
+    exit_code, data = command("quarantine", "accept", str(row_of(held, "body_missing").pk))
+    assert (exit_code, data["applied"], data["failed"], data["remaining"]) == (0, 1, 1, 1)
+
+
+class RememberedNotes(LegacyNotes):
+    """A store that keeps what it was asked to write, as a file does that no rollback reaches."""
+
+    written: ClassVar[list[str]] = []
+
+    def assign_unit(self, rows: Collection[str], unit: str) -> int:
+        self.written.extend(rows)
+        return super().assign_unit(rows, unit)
+
+
+def test_nothing_is_written_to_a_store_without_rollback_unless_all_rows_are_there_and_the_history_has_it(
+    synced: AnyMigration, held: dict[str, QuarantineItem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RememberedNotes, "written", [])
+    remembered = replace(synced, legacy=RememberedNotes)
+    lost = row_of(held, "notebook_missing")
+    with pytest.raises(UnusableInput, match="cannot store"):
+        quarantine.assign_owner(remembered, [lost.pk], owner="b", actor="Kim\x00")
+    run("DELETE FROM legacy_notes WHERE id = %s", int(lost.row))
+    with pytest.raises(UnusableInput, match="Of 1 rows only 0"):
+        quarantine.assign_owner(remembered, [lost.pk], owner="b", actor="Kim")
+    assert RememberedNotes.written == []
 
 
 @pytest.mark.parametrize("verb", ["accept", "assign-owner", "retry"])

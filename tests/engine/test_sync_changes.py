@@ -7,19 +7,23 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from migration_ops.definition import AnyMigration, Side
+from migration_ops import registry
+from migration_ops.definition import AnyMigration, CapturedTable, Side
+from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey
 from migration_ops.sync import dirty
 from migration_ops.sync.listen import Follower, Listener
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
 from tests.notes import schema
 from tests.notes.note import NoteKey
+from tests.notes.stores import LegacyNotes
 
 FOLLOWING = (
     "SELECT pid FROM pg_stat_activity"
@@ -67,6 +71,52 @@ def test_what_failed_ends_with_1_and_is_tried_again_by_the_next_command(synced: 
     run("UPDATE legacy_notes SET body = 'x' WHERE body IS NULL")
     exit_code, data = command("sync_changes")
     assert (exit_code, data["applied"], data["remaining"]) == (0, 2, 0)
+
+
+def test_a_dry_run_says_how_much_waits_and_writes_nothing(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"), ("b", "u", "y"))
+    before = list(DirtyKey.objects.order_by("id").values())
+    exit_code, data = command("sync_changes", "--dry-run")
+    assert (exit_code, data["remaining"], data["applied"], data["dry_run"]) == (0, 2, 0, True)
+    assert list(DirtyKey.objects.order_by("id").values()) == before
+    assert schema.modern_rows() == []
+    assert command("sync_changes", "--dry-run", "--follow")[0] == 2
+
+
+class FlickeringNotes(LegacyNotes):
+    """A store without triggers that cannot be read the first few times, as a file that is being replaced."""
+
+    captured_tables: Sequence[CapturedTable] = ()
+    failures = 2
+
+    def version(self) -> str | None:
+        if FlickeringNotes.failures:
+            FlickeringNotes.failures -= 1
+            raise UnusableInput("The file is empty.")
+        return "2"
+
+
+def test_following_goes_on_when_the_legacy_store_is_away_for_a_moment(
+    notes: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FlickeringNotes, "failures", 0)
+    flickering = replace(notes, legacy=FlickeringNotes)
+    begin_dual_write(flickering)
+    run("UPDATE migration_ops_polledversion SET version = '1'")
+    schema.add_rows(("a", "t", "x"))
+    monkeypatch.setattr(FlickeringNotes, "failures", 2)
+    said: list[str] = []
+    done = Follower(flickering, stop=threading.Event(), say=said.append).run(seconds=4)
+    assert said == ["The file is empty."]
+    assert done.applied == 1
+    monkeypatch.setattr(FlickeringNotes, "failures", 1)
+    registry.unregister(notes.name)
+    registry.register(flickering)
+    try:
+        assert command("sync_changes")[0] == 2
+    finally:
+        registry.unregister(notes.name)
+        registry.register(notes)
 
 
 def test_at_stage_off_it_says_that_nothing_is_captured(notes: AnyMigration) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from migration_ops import locks
 from migration_ops.definition import AnyMigration, Stray
 from migration_ops.gates.evidence import validation_clean
 from migration_ops.gates.gate import Verdict
-from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, Run, RunStatus
+from migration_ops.models import Difference, DifferenceStatus, DirtyKey, QuarantineItem, Run, RunStatus
 from migration_ops.sync import dirty
-from tests.engine.syncing import run, second_connection
+from tests.engine.syncing import rows, run, second_connection
 from tests.engine.validating import command, copy_over, fill, validate_json
 from tests.notes import schema
 from tests.notes.note import NoteKey
@@ -122,6 +123,32 @@ def test_quarantined_rows_are_counted_recorded_and_no_difference(notes: AnyMigra
     assert (data["legacy_rows"], data["notes_compared"], data["rows_quarantined"]) == (5, 2, 3)
     assert data["quarantine_open"] == 3
     assert set(QuarantineItem.objects.values_list("code", flat=True)) == {"notebook_missing", "body_missing"}
+
+
+def test_a_stale_copy_of_what_is_in_quarantine_is_work_for_the_applier(notes: AnyMigration) -> None:
+    fill(3)
+    copy_over(notes)
+    run("UPDATE legacy_notes SET body = NULL WHERE title = 'n0001'")
+    validate_json()
+    ((row,),) = rows("SELECT id::text FROM legacy_notes WHERE title = 'n0001'")
+    assert row in DirtyKey.objects.values_list("row", flat=True)
+    DirtyKey.objects.all().delete()
+    validate_json("--dry-run")
+    assert not DirtyKey.objects.exists()
+    validate_json()
+    assert list(DirtyKey.objects.values_list("side", "key")) == [("legacy", '["home", "n0001"]')]
+
+
+def test_a_row_that_somebody_holds_is_left_to_the_applier_and_still_waits(notes: AnyMigration) -> None:
+    fill(3)
+    copy_over(notes)
+    ((row,),) = rows("UPDATE legacy_notes SET body = NULL WHERE title = 'n0001' RETURNING id::text")
+    with second_connection() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [locks.lock_id("row", notes.name, row)])
+        code, data = validate_json()
+    assert (code, data["quarantine_open"]) == (3, 1)
+    assert not QuarantineItem.objects.exists()
+    assert row in DirtyKey.objects.values_list("row", flat=True)
 
 
 def test_rows_whose_rejection_is_known_and_accepted_do_not_spoil_the_exit_code(notes: AnyMigration) -> None:

@@ -16,6 +16,7 @@ from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.models import QuarantineStatus
 from migration_ops.quarantine import Decision, Listing
+from migration_ops.sync import applier
 
 _STATUSES = {"undecided": quarantine.UNDECIDED, "all": tuple(QuarantineStatus)} | {
     status.value: (status,) for status in QuarantineStatus
@@ -28,6 +29,12 @@ class Command(OperatorCommand):
     help = "Show the legacy rows that cannot be represented, and decide what becomes of them."
     writes_history = True
     has_dry_run = True
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Options may stand between the ids as well: `accept --reason … 3 4`."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
+        return parser
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", default="list", choices=["list", "accept", "assign-owner", "retry"])
@@ -65,7 +72,7 @@ def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping
 
 def _would(migration: AnyMigration, verb: str, ids: list[int]) -> Outcome:
     if verb == "retry":
-        quarantine.refuse_unless_synced(migration)
+        applier.refuse_unless_synced(migration)
         shown = quarantine.listing(migration, status=(QuarantineStatus.OPEN,), limit=None)
     else:
         shown = quarantine.planned(migration, ids, accepting=verb == "accept")
@@ -83,7 +90,7 @@ def _outcome(verb: str, decision: Decision) -> Outcome:
     if done is not None:
         data |= {"applied": done.applied, "failed": done.failed, "remaining": done.remaining}
         text = (f"{done.applied:,} changes carried over, {done.failed:,} failed.", *text)
-        exit_code = ExitCode.FAILED if done.failed else exit_code
+        exit_code = ExitCode.FAILED if decision.failed else exit_code
     return Outcome(data, text, exit_code)
 
 

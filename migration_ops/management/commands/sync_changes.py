@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -12,7 +12,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from migration_ops.exceptions import ExitCode
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
 from migration_ops.sync import applier, dirty
 from migration_ops.sync.listen import Follower
@@ -23,6 +24,8 @@ class Command(OperatorCommand):
         "Carry changes that went past the app over to the other store: what is waiting now, or with --follow for ever."
     )
 
+    has_dry_run = True
+
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("--follow", action="store_true", help="stay, and apply each change as it comes")
         parser.add_argument("--max-seconds", type=float, metavar="S", help="with --follow: end after so long")
@@ -30,6 +33,8 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
         partial.data |= {"applied": 0, "failed": 0, "remaining": dirty.remaining(migration), "lag_p95_ms": None}
+        if options["dry_run"]:
+            return _would(migration, options)
         if not options["follow"]:
             with transaction.atomic():
                 dirty.retry_now(migration)
@@ -43,6 +48,15 @@ class Command(OperatorCommand):
             partial.data |= outcome.data
             raise Terminated if signal.SIGTERM in received else KeyboardInterrupt
         return outcome
+
+
+def _would(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
+    if options["follow"]:
+        raise UnusableInput("--dry-run says what waits now; it cannot be combined with --follow.")
+    applier.refuse_unless_synced(migration)
+    waiting = dirty.remaining(migration)
+    data = {"applied": 0, "failed": 0, "remaining": waiting, "lag_p95_ms": None, "dry_run": True}
+    return Outcome(data, (f"Would try {waiting:,} changes, {dirty.failing(migration):,} of them again.",))
 
 
 def _outcome(done: applier.Applied) -> Outcome:
