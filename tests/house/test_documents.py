@@ -160,6 +160,7 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("quarantine", "list"),
         ("quarantine", "accept", "1", "--dry-run"),
         ("quarantine", "retry"),
+        ("sync_changes", "--dry-run"),
         ("sync_changes",),
         ("validate_migration",),
         ("validate_migration", "--repair", "--dry-run"),
