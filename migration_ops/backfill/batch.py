@@ -44,6 +44,7 @@ class Job:
         capture_since: since when capture was on when the run began; a run does not go on across a time without it.
         fresh: no row had a lineage when the run began, so none can have vanished unseen before.
         limit: rows after which the run ends; None for all.
+        most_rows: rows in a batch at most, whatever the throttle or the operator says.
     """
 
     migration: AnyMigration
@@ -52,6 +53,7 @@ class Job:
     capture_since: datetime | None
     fresh: bool
     limit: int | None = None
+    most_rows: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,10 +64,5 @@ class Counters:
             speed=self.speed,
         )
 
-    @property
-    def reconciled(self) -> bool:
-        """Every row read is accounted for."""
-        return self.rows_read == self.written + self.unchanged + self.merged + self.quarantined
-
     def stored(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,7 +11,7 @@ from migration_ops.backfill.stop import Stop
 from migration_ops.backfill.worker import Beat
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Lineage
-from migration_ops.sync import applier, capture, dirty
+from migration_ops.sync import applier, dirty
 
 VANISHED = label("backfill.vanished")
 DRAINED = label("backfill.drained")
@@ -51,8 +51,3 @@ def drain(job: Job, *, stop: Stop, beat: Beat) -> dict[str, Any]:
     applied = applier.drain(job.migration, stop=told)
     failpoint(DRAINED)
     return {"applied": applied.applied, "apply_failed": applied.failed, "dirty_remaining": applied.remaining}
-
-
-def confirm_capture(job: Job, lost_before: int) -> None:
-    """Every row was looked at since `lost_before` captures had been lost, so these no longer count."""
-    capture.confirm_whole(job.migration, lost_before)

@@ -20,13 +20,11 @@ class Report:
     Attributes:
         data: the JSON object.
         open_quarantine: rows of the migration that wait for a decision.
-        error: why it stopped; "" when it did not.
     """
 
     data: dict[str, Any]
     status: str
     open_quarantine: int
-    error: str = ""
 
 
 def counted(migration: AnyMigration, counters: Counters) -> dict[str, int]:
@@ -73,7 +71,7 @@ def describe(migration: AnyMigration, run: Run) -> Report:
     if run.error:
         data["error"] = run.error
     waiting = QuarantineItem.objects.filter(migration=migration.name, status=QuarantineStatus.OPEN).count()
-    return Report(data=data, status=run.status, open_quarantine=waiting, error=run.error)
+    return Report(data=data, status=run.status, open_quarantine=waiting)
 
 
 def status(migration: AnyMigration, run: Run) -> Report:

@@ -13,9 +13,10 @@ from typing import Any
 from django.db import Error, connection, transaction
 
 from migration_ops import history, locks, runs, state
-from migration_ops.backfill import dry_run, finish, report
+from migration_ops.backfill import dry_run, finish, lock_room, report
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job
+from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.heartbeat import Heartbeat
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.report import Report
@@ -253,7 +254,8 @@ def _carry_through(migration: AnyMigration, opened: Opened, request: Request, st
     except LeaseLost:
         raise
     except UnusableInput as error:
-        close(RunStatus.CANCELLED, error=str(error))
+        begun = any(Counters.of(part.counters).rows_read for part in runs.work_ranges(opened.run))
+        close(RunStatus.FAILED if begun else RunStatus.CANCELLED, error=str(error))
         raise
     except (Refused, RunPaused) as error:
         close(RunStatus.PAUSED, error=str(error))
@@ -285,6 +287,7 @@ def _work(
         capture_since=None if since is None else datetime.fromisoformat(since),
         fresh=options["fresh"],
         limit=options.get("limit"),
+        most_rows=lock_room.keys_a_batch(request.workers),
     )
     beat = Heartbeat(opened, show)
     if request.workers == 1:
@@ -299,7 +302,7 @@ def _work(
         if stop.requested:
             return Ending.STOPPED, {}
         if whole:
-            finish.confirm_capture(job, options["capture_lost"])
+            capture.confirm_whole(migration, options["capture_lost"])
     beat(now=True)
     return ending, result
 

@@ -52,15 +52,15 @@ class Beat(Protocol):
     def __call__(self, *, now: bool = False) -> None: ...
 
 
-def batch_size(fixed: int | None) -> BatchSize:
-    """Where a range begins, unless the run knows better."""
+def batch_size(fixed: int | None, most: int) -> BatchSize:
+    """Where a range begins, unless the run knows better; never more than `most` rows a batch."""
     if fixed is not None:
-        return BatchSize.fixed(fixed)
+        return BatchSize.fixed(min(fixed, most))
     limits = settings()
     return BatchSize.adaptive(
-        start=limits.batch_start,
-        minimum=limits.batch_minimum,
-        maximum=limits.batch_maximum,
+        start=min(limits.batch_start, most),
+        minimum=min(limits.batch_minimum, most),
+        maximum=min(limits.batch_maximum, most),
         target=limits.batch_target.total_seconds(),
     )
 
@@ -79,7 +79,7 @@ def work(job: Job, *, fixed: int | None, stop: Stop, beat: Beat) -> Ending:
             stop.wait(ELSEWHERE)
             continue
         lease = found
-        worker = RangeWorker(job, lease, batch_size(fixed), stop, beat)
+        worker = RangeWorker(job, lease, batch_size(fixed, job.most_rows), stop, beat)
         try:
             ending = worker.run()
         finally:

@@ -28,8 +28,8 @@ UNFINISHED = (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.FAILED)
 class Run(models.Model):
     """One backfill or validation: what was asked, how far it got, and what came of it.
 
-    `requested` is how another terminal speaks to a running one: `pause` or `cancel`, obeyed between batches.
-    `counters` are the totals of its ranges, kept in step in the same transactions.
+    `requested` is how another terminal speaks to a running one: `pause` or `cancel`, obeyed between batches. What it
+    counted is in its ranges.
     """
 
     id = models.BigAutoField(primary_key=True)

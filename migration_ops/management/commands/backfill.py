@@ -107,6 +107,8 @@ def _known(migration: AnyMigration) -> dict[str, Any]:
 
 
 def _exit_code(found: Report) -> ExitCode:
+    if found.status == RunStatus.SUCCEEDED and found.data.get("apply_failed"):
+        return ExitCode.FAILED
     if found.status == RunStatus.SUCCEEDED and found.open_quarantine:
         return ExitCode.QUARANTINED
     return ExitCode.DONE
@@ -125,6 +127,8 @@ def _present(migration: AnyMigration, found: Report, exit_code: ExitCode) -> Out
     sentences = [SENTENCES.get(found.status, "")]
     if found.status == RunStatus.RUNNING and "lease" in found.data and found.data["lease"] is None:
         sentences = ["Its process is gone; `manage.py backfill` goes on where it stopped."]
+    if failed := found.data.get("apply_failed"):
+        sentences.append(f"{failed} changes could not be carried over; `manage.py sync_changes` tries again.")
     if found.open_quarantine:
         sentences.append(f"{found.open_quarantine} rows wait in quarantine; see `manage.py quarantine list`.")
     return Outcome(found.data, (table, " ".join(sentences)), exit_code)
