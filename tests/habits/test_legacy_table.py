@@ -36,6 +36,8 @@ NFD = unicodedata.normalize("NFD", "달이")
 @pytest.fixture
 def legacy(db: None) -> LegacyTableStore:
     prepare()
+    # What a file store archives is committed at once and outlives the test that did it.
+    BeforeImage.objects.all().delete()
     return LegacyTableStore(accepted=lambda rows: {})
 
 
