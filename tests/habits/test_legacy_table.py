@@ -11,7 +11,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from django.contrib.postgres.functions import TransactionNow
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from habits.board import Board, BoardKey, encode_key, mark, set_theme
@@ -36,8 +38,6 @@ NFD = unicodedata.normalize("NFD", "달이")
 @pytest.fixture
 def legacy(db: None) -> LegacyTableStore:
     prepare()
-    # What a file store archives is committed at once and outlives the test that did it.
-    BeforeImage.objects.all().delete()
     return LegacyTableStore(accepted=lambda rows: {})
 
 
@@ -55,6 +55,11 @@ def pages(legacy: LegacyTableStore, limit: int, span: Span = EVERYTHING) -> list
     while found[-1].cursor is not None:
         found.append(legacy.scan(Span(found[-1].cursor, span.until), limit))
     return found
+
+
+def archived() -> QuerySet[BeforeImage]:
+    """What this test archived: what a file store archives is committed at once and outlives the test that did it."""
+    return BeforeImage.objects.filter(at=TransactionNow())
 
 
 def only(legacy: LegacyTableStore) -> Board:
@@ -278,7 +283,7 @@ def test_saving_writes_what_differs_in_place_and_the_second_time_nothing(legacy:
     assert after[1] == untouched
     assert legacy.save([board]) == Saved(0, 1)
     assert everything() == after
-    assert BeforeImage.objects.count() == 0
+    assert archived().count() == 0
 
 
 def test_further_rows_of_a_changed_board_are_archived_as_they_were_and_removed(legacy: LegacyTableStore) -> None:
@@ -291,7 +296,7 @@ def test_further_rows_of_a_changed_board_are_archived_as_they_were_and_removed(l
     assert legacy.save([board]) == Saved(1, 0)
     assert [number for (number,) in query("SELECT id FROM habit_tracker")] == [2]
     assert only(legacy) == board
-    image = BeforeImage.objects.get()
+    image = archived().get()
     assert (image.migration, image.side, image.key, image.row, image.cause) == (
         "boards",
         "legacy",
@@ -299,7 +304,7 @@ def test_further_rows_of_a_changed_board_are_archived_as_they_were_and_removed(l
         "1",
         "archived_row",
     )
-    assert query("SELECT image::text FROM migration_ops_beforeimage") == [exact]
+    assert query("SELECT image::text FROM migration_ops_beforeimage WHERE id = %s", image.pk) == [exact]
 
 
 def test_a_board_that_legacy_lacks_becomes_a_row(legacy: LegacyTableStore) -> None:
@@ -388,7 +393,7 @@ def test_deleting_archives_every_row_of_the_board(legacy: LegacyTableStore) -> N
     insert(row(1), row(2, child_name=NFD), row(3, child_name="별이"))
     assert legacy.delete([KEY, KEY._replace(child="아무도")]) == 1
     assert query("SELECT id FROM habit_tracker") == [(3,)]
-    assert set(BeforeImage.objects.values_list("row", flat=True)) == {"1", "2"}
+    assert set(archived().values_list("row", flat=True)) == {"1", "2"}
     assert legacy.delete([KEY]) == 0
 
 
