@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from habits.models import Child, Habit, HabitRecord, Week
 
@@ -57,9 +58,10 @@ def bulk_create() -> int:
     """Django's `bulk_create`, 1,000 objects a statement, children looked up once; how many legacy rows were moved."""
     children: dict[tuple[UUID, str], Child] = {}
     moved = 0
+    now = timezone.now()  # given, because a default of the database costs an expression a row
     for rows in _chunks():
         new = {
-            (row["owner"], row["child"]): Child(user_id=row["owner"], name=row["child"])
+            (row["owner"], row["child"]): Child(user_id=row["owner"], name=row["child"], created_at=now)
             for row in rows
             if (row["owner"], row["child"]) not in children
         }
@@ -74,16 +76,18 @@ def bulk_create() -> int:
                 theme=row["theme"],
                 reward=row["reward"],
                 reflection=row["reflection"],
+                created_at=now,
             )
             weeks.append(week)
             for order, line in enumerate(row["habits"]):
-                habit = Habit(week=week, name=line["name"], display_order=order, legacy_id=line["id"])
+                habit = Habit(week=week, name=line["name"], display_order=order, legacy_id=line["id"], created_at=now)
                 habits.append(habit)
                 records += [
                     HabitRecord(
                         habit=habit,
                         record_date=row["monday"] + timedelta(days=day),
                         status=line["times"][day] or "none",
+                        created_at=now,
                     )
                     for day in range(7)
                 ]

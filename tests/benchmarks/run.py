@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from django.db import connection
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tests.benchmarks import measure, peers
 from tests.benchmarks.measure import Benchmark
@@ -99,7 +100,7 @@ def main(arguments: list[str]) -> int:
             figures += growth([int(size) for size in options.growth.split(",")])
     finally:
         connection.creation.destroy_test_db(old_name, verbosity=0)
-    Console().print(table(figures))
+    Console(width=None if sys.stdout.isatty() else 120).print(table(figures))
     if options.json:
         text = json.dumps({figure.name: figure.as_json() for figure in figures}, indent=2, ensure_ascii=False)
         options.json.write_text(text + "\n", encoding="utf-8")
@@ -108,7 +109,7 @@ def main(arguments: list[str]) -> int:
 
 def table(figures: list[Benchmark]) -> Table:
     """The figures for people."""
-    shown = Table("benchmark", "value", "baseline", "unit", "ratio", "target", "met")
+    shown = Table(Column("benchmark", no_wrap=True), "value", "baseline", "unit", "ratio", "target", "met")
     for figure in figures:
         bound = "" if figure.target is None else f"{'≥' if figure.more_is_better else '≤'} {figure.target:g}"
         met = "" if figure.met is None else "yes" if figure.met else "NO"
