@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from migration_ops import registry
@@ -211,3 +212,9 @@ def test_a_call_ends_the_wait_at_once(synced: AnyMigration) -> None:
         assert time.monotonic() - began < 5
         assert listener.wait(0) is False
     assert connection.is_usable()
+
+
+@pytest.mark.parametrize("nonsense", ["nan", "inf", "0", "-1", "soon"])
+def test_nonsense_for_how_long_is_refused_before_anything_runs(nonsense: str) -> None:
+    with pytest.raises(CommandError, match="is no positive number of seconds"):
+        call_command("sync_changes", "--follow", "--max-seconds", nonsense)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import signal
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
@@ -28,7 +30,7 @@ class Command(OperatorCommand):
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("--follow", action="store_true", help="stay, and apply each change as it comes")
-        parser.add_argument("--max-seconds", type=float, metavar="S", help="with --follow: end after so long")
+        parser.add_argument("--max-seconds", type=_seconds, metavar="S", help="with --follow: end after so long")
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
@@ -48,6 +50,16 @@ class Command(OperatorCommand):
             partial.data |= outcome.data
             raise Terminated if signal.SIGTERM in received else KeyboardInterrupt
         return outcome
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ArgumentTypeError(f"{text!r} is no positive number of seconds")
+    return seconds
 
 
 def _would(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
