@@ -25,9 +25,10 @@ _usual = lru_cache(maxsize=4_096)(decode_jsonb)
 
 Outcome = ParsedRow | Rejection[BoardKey]
 
-# `date::text` follows the server's DateStyle; `to_char` does not, but can say neither infinity nor BC.
+# `date::text` follows the server's DateStyle; `to_char` does not, but can say neither infinity nor BC, and fails for a
+# day beyond the timestamps.
 _DAY = """
-    CASE WHEN h.week_start_date >= '0001-01-01' AND isfinite(h.week_start_date)
+    CASE WHEN h.week_start_date BETWEEN '0001-01-01' AND '9999-12-31'
          THEN to_char(h.week_start_date, 'YYYY-MM-DD')
          ELSE h.week_start_date::text END
 """

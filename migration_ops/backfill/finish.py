@@ -9,6 +9,7 @@ from django.db import transaction
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.stop import Stop
 from migration_ops.backfill.worker import Beat
+from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Lineage
 from migration_ops.sync import applier, dirty
@@ -24,12 +25,21 @@ def mark_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
     """Ask for every row that the lineage knows and the legacy store no longer has to be looked at; how many.
 
     A row can only have gone unnoticed while capture was off, that is before this run began.
+
+    Raises:
+        Refused: the legacy store is empty, though rows were migrated before: rather the wrong store than no data.
     """
+    known = Lineage.objects.filter(migration=job.migration.name)
+    if not job.fresh and not job.legacy().spans(1) and known.exists():
+        raise Refused(
+            f"The legacy store is empty, but {known.count():,} of its rows were migrated before; nothing was deleted."
+            " If they came from a file, go on with --source. If they are really gone,"
+            " `manage.py validate_migration --repair --delete-extras` removes their documents."
+        )
     vanished, last = 0, ""
     while not (job.fresh or stop.requested):
         beat()
-        known = Lineage.objects.filter(migration=job.migration.name, row__gt=last).order_by("row")
-        rows = list(known.values_list("row", flat=True)[:CHUNK])
+        rows = list(known.filter(row__gt=last).order_by("row").values_list("row", flat=True)[:CHUNK])
         if not rows:
             break
         last = rows[-1]

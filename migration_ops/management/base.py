@@ -61,7 +61,16 @@ class OperatorCommand(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs.setdefault("allow_abbrev", False)
-        return super().create_parser(prog_name, subcommand, **kwargs)
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        if "--json" in sys.argv:
+            explain = parser.error
+
+            def error(message: str) -> None:
+                self.stdout.write(json.dumps({"error": message}, ensure_ascii=False))
+                explain(message)
+
+            parser.error = error  # type: ignore[method-assign]
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print exactly one JSON object on stdout")

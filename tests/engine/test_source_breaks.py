@@ -10,10 +10,10 @@ import pytest
 from migration_ops.backfill import service
 from migration_ops.backfill.service import Request
 from migration_ops.definition import AnyMigration, Page, Span
-from migration_ops.exceptions import UnusableInput
+from migration_ops.exceptions import Refused, UnusableInput
 from migration_ops.models import Run
 from tests.engine.invariants import assert_in_step
-from tests.engine.syncing import begin_dual_write
+from tests.engine.syncing import begin_dual_write, run
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
 from tests.notes.stores import LegacyNotes
@@ -58,3 +58,15 @@ def test_a_run_that_could_read_nothing_is_not_kept(notes: AnyMigration) -> None:
     with pytest.raises(UnusableInput):
         backfill(replace(notes, legacy=BreakingNotes))
     assert Run.objects.get().status == "cancelled"
+
+
+def test_an_empty_legacy_store_deletes_nothing_of_what_was_migrated(notes: AnyMigration) -> None:
+    begin_dual_write(notes)
+    schema.add_rows(("a", "t", "x"))
+    assert backfill(notes) == "succeeded"
+    before = schema.modern_rows()
+    run("ALTER TABLE legacy_notes DISABLE TRIGGER USER")
+    run("DELETE FROM legacy_notes")
+    with pytest.raises(Refused, match="The legacy store is empty, but 1 of its rows"):
+        backfill(notes)
+    assert schema.modern_rows() == before != []

@@ -218,3 +218,11 @@ def test_a_call_ends_the_wait_at_once(synced: AnyMigration) -> None:
 def test_nonsense_for_how_long_is_refused_before_anything_runs(nonsense: str) -> None:
     with pytest.raises(CommandError, match="is no positive number of seconds"):
         call_command("sync_changes", "--follow", "--max-seconds", nonsense)
+
+
+def test_a_usage_error_is_one_json_object_too(notes: AnyMigration, start_notes_command: Callable[..., Any]) -> None:
+    process = start_notes_command("sync_changes", "--json", "--nope")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert json.loads(out) == {"error": "unrecognized arguments: --nope"}
+    assert "usage:" in err

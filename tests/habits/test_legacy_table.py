@@ -148,7 +148,9 @@ def test_every_code_that_a_table_can_hold_comes_out_of_the_table(legacy: LegacyT
     assert codes == set(CODES)
 
 
-@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC", "2025-07-21 BC", "12024-01-01"])
+@pytest.mark.parametrize(
+    "day", ["infinity", "-infinity", "0044-03-15 BC", "2025-07-21 BC", "12024-01-01", "5000000-01-01"]
+)
 def test_dates_that_no_calendar_of_ours_has_are_unreadable_weeks(legacy: LegacyTableStore, day: str) -> None:
     insert(row(1, week_start_date=day))
     assert [said.code for said in legacy.scan(EVERYTHING, 10).rejections] == ["week_unreadable"]

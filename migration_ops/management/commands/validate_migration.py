@@ -40,6 +40,9 @@ _DOES = {
 }
 
 
+LARGEST_SAMPLE = 1_000_000
+
+
 class Command(OperatorCommand):
     """Prove that both stores hold the same, or say what differs."""
 
@@ -68,6 +71,10 @@ class Command(OperatorCommand):
         for name in ("dry_run", "delete_extras"):
             if options[name] and not options["repair"]:
                 raise UnusableInput(f"--{name.replace('_', '-')} says how to repair; add --repair.")
+        if options["sample"] is not None and options["sample"] > LARGEST_SAMPLE:
+            raise UnusableInput(
+                f"A sample has at most {LARGEST_SAMPLE:,} documents; leave --sample out for everything."
+            )
         for path in options["report"]:
             report_file.check(path)
         partial.data.update(empty_summary(migration))
