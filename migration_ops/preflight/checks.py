@@ -12,6 +12,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from migration_ops import conf, guards
 from migration_ops.definition import AnyMigration, PreflightCheck, Status
+from migration_ops.schema import unique_keys
 
 OLDEST_SERVER, NEWEST_SERVER = 14, 18
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
@@ -102,6 +103,9 @@ def indexes(migration: AnyMigration) -> PreflightCheck:
     if invalid:
         hint = "Left by a CREATE INDEX CONCURRENTLY that failed: DROP INDEX CONCURRENTLY, then create it again."
         return PreflightCheck("indexes", FAIL, f"Not valid: {', '.join(invalid)}.", hint)
+    if missing := unique_keys.missing(migration):
+        hint = "Somebody dropped them: remove what stands there twice, then add them again as the migrations do."
+        return PreflightCheck("indexes", FAIL, f"Unique keys that are not in force: {', '.join(missing)}.", hint)
     return PreflightCheck("indexes", OK, "Every index is valid.")
 
 

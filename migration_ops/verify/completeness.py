@@ -10,6 +10,7 @@ from typing import Any
 
 from migration_ops.definition import AnyMigration, RowStore, Store
 from migration_ops.models import DirtyKey, Lineage
+from migration_ops.schema import unique_keys
 from migration_ops.verify.compare import Tally
 
 PLAUSIBLE = 0.5
@@ -18,7 +19,10 @@ PLAUSIBLE = 0.5
 
 def reasons(migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], tally: Tally) -> list[str]:
     """Sentences that say why this sweep cannot have seen everything; to be called in a snapshot."""
-    found = []
+    found = [
+        f"The unique key {name} of the modern tables is missing: what stands there twice cannot be seen."
+        for name in unique_keys.missing(migration)
+    ]
     known = Lineage.objects.filter(migration=migration.name).count()
     noticed = DirtyKey.objects.filter(migration=migration.name, row__isnull=False).count()
     if tally.legacy_rows == 0:

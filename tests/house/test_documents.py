@@ -20,7 +20,7 @@ from habits.stores.legacy_verdict import CODES
 from migration_ops import checks, conf, gates, registry
 from migration_ops.backfill import errors
 from migration_ops.exceptions import ExitCode
-from migration_ops.models import QuarantineStatus
+from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.preflight.checks import CHECKS as PREFLIGHT
 from migration_ops.stages import ORDER, TRANSITIONS
 from tests.notes import schema
@@ -145,6 +145,9 @@ def story(transactional_db: None, capsys: pytest.CaptureFixture[str]) -> Iterato
     schema.drop_tables()
 
 
+WAITING = "the first item in quarantine"
+
+
 def test_every_json_key_is_documented_and_every_documented_key_is_printed(story: Any) -> None:
     steps = (
         ("preflight",),
@@ -158,7 +161,7 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("backfill",),
         ("backfill", "status"),
         ("quarantine", "list"),
-        ("quarantine", "accept", "1", "--dry-run"),
+        ("quarantine", "accept", WAITING, "--dry-run"),
         ("quarantine", "retry"),
         ("sync_changes", "--dry-run"),
         ("sync_changes",),
@@ -170,7 +173,9 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
     schema.add_rows(("garden", "peas", "sow"), (None, "lost", "row"))
     printed: dict[str, set[str]] = {}
     for step in steps:
-        printed.setdefault(step[0], set()).update(story(*step))
+        items = QuarantineItem.objects.values_list("pk", flat=True)
+        arguments = [str(items[0]) if argument == WAITING else argument for argument in step]
+        printed.setdefault(step[0], set()).update(story(*arguments))
     for name, keys in printed.items():
         assert documented_keys(name) == keys - {"error"}, name
 
