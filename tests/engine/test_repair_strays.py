@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from migration_ops import registry
 from migration_ops.definition import AnyMigration, RemovedRow, Stray
@@ -111,7 +112,8 @@ def test_a_dry_run_names_them_and_leaves_them(labelled: AnyMigration) -> None:
 
 
 def test_people_are_told_on_the_terminal_and_in_the_report(labelled: AnyMigration, tmp_path: Path) -> None:
-    code, out, _ = command("validate_migration", "--repair", "--report", str(tmp_path / "report.html"))
+    with translation.override("en"):
+        code, out, _ = command("validate_migration", "--repair", "--report", str(tmp_path / "report.html"))
 
     assert code == 0
     assert out.startswith("Everything that differed is repaired; validate again to prove it.")
