@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,17 +10,45 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from django.db import transaction
+from django.db import connection, transaction
 
-from habits.models import User, UserManager
+from habits.owner_file import OwnerLine, read_owners
 from habits.stores.legacy_json import LegacyJsonStore
-from habits.stores.legacy_rows import owner_of
 from habits.stores.legacy_table import LegacyTableStore
 from migration_ops.exceptions import UnusableInput
 
 CHUNK = 2_000
+
+# The owners are put side by side in the database, so that memory does not grow with their number.
+_STAGE = """
+CREATE TEMPORARY TABLE named_owner (number bigint, id uuid, email text, password text) ON COMMIT DROP
+"""
+_COPY = "COPY named_owner (number, id, email, password) FROM STDIN"
+
+_TWICE = """
+SELECT (array_agg(number ORDER BY number))[1:2], min(id::text)
+  FROM named_owner GROUP BY id HAVING count(*) > 1 ORDER BY min(number) LIMIT 1
+"""
+_ONE_ADDRESS = """
+SELECT (array_agg(number ORDER BY number))[1:2], (array_agg(email ORDER BY number))[1:2]
+  FROM named_owner GROUP BY lower(email) HAVING count(*) > 1 ORDER BY min(number) LIMIT 1
+"""
+_TAKEN = """
+SELECT named.number, named.email, users.email, users.id
+  FROM named_owner AS named JOIN users ON lower(users.email) = lower(named.email)
+ WHERE NOT EXISTS (SELECT FROM users AS own WHERE own.id = named.id)
+ ORDER BY named.number LIMIT 1
+"""
+_COUNT = """
+SELECT count(*) FILTER (WHERE users.id IS NULL), count(users.id)
+  FROM named_owner AS named LEFT JOIN users ON users.id = named.id
+"""
+_CREATE = """
+INSERT INTO users (id, email, password, is_active, is_staff, is_superuser)
+SELECT id, email, password, %s, false, false FROM named_owner AS named
+ WHERE NOT EXISTS (SELECT FROM users WHERE users.id = named.id)
+ ORDER BY number
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +59,16 @@ class Imported:
     existing: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
-    id: UUID
-    email: str
-    line: int = 0
-
-
 def import_file(path: Path, *, dry_run: bool = False) -> Imported:
     """Accounts from a CSV file with the columns id and email, with or without a heading; active, without a password.
 
-    An account whose id is there already is left as it is. A dry run counts and refuses the same and writes nothing.
+    An account whose id is there already is left as it is. Addresses that differ in case alone are one address. A dry
+    run counts and refuses the same and writes nothing.
 
     Raises:
-        UnusableInput: the file cannot be read, or a line cannot be used; nothing was written.
+        UnusableInput: the file cannot be read, names nobody, or a line cannot be used; nothing was written.
     """
-    return _import(_accounts(path), active=True, dry_run=dry_run)
+    return _import(read_owners(path), active=True, dry_run=dry_run, place=f"{path}, line")
 
 
 def import_from_legacy(*, dry_run: bool = False) -> Imported:
@@ -56,8 +77,10 @@ def import_from_legacy(*, dry_run: bool = False) -> Imported:
     Raises:
         UnusableInput: the legacy file cannot be read; nothing was written.
     """
-    accounts = (_Account(owner, f"owner-{owner}@legacy.invalid") for owner in legacy_owners())
-    return _import(accounts, active=False, dry_run=dry_run)
+    owners = (
+        OwnerLine(number, owner, f"owner-{owner}@legacy.invalid") for number, owner in enumerate(legacy_owners(), 1)
+    )
+    return _import(owners, active=False, dry_run=dry_run, place="Legacy store, owner")
 
 
 def legacy_owners() -> Iterator[UUID]:
@@ -66,67 +89,42 @@ def legacy_owners() -> Iterator[UUID]:
     yield from (LegacyJsonStore(settings.LEGACY_JSON_PATH) if json else LegacyTableStore()).owners()
 
 
-def _accounts(path: Path) -> Iterator[_Account]:
-    try:
-        file = path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise UnusableInput(f"{path} cannot be read: {error.strerror}.") from error
-    ids: set[UUID] = set()
-    emails: set[str] = set()
-    with file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for row in reader:
-                if not row or (reader.line_num == 1 and [cell.strip().lower() for cell in row] == ["id", "email"]):
-                    continue
-                account = _account(row, path, reader.line_num)
-                if account.id in ids:
-                    raise UnusableInput(f"{path}, line {account.line}: id {account.id} stands there twice.")
-                if account.email in emails:
-                    raise UnusableInput(f"{path}, line {account.line}: {account.email} stands there twice.")
-                ids.add(account.id)
-                emails.add(account.email)
-                yield account
-        except csv.Error as error:
-            raise UnusableInput(f"{path}, line {reader.line_num}: {error}.") from error
-        except UnicodeDecodeError as error:
-            raise UnusableInput(f"{path}, after line {reader.line_num}: this is not UTF-8.") from error
-
-
-def _account(row: list[str], path: Path, line: int) -> _Account:
-    if len(row) != 2:
-        raise UnusableInput(f"{path}, line {line}: {len(row)} columns; two are needed, id and email.")
-    owner = owner_of(row[0])
-    if owner is None:
-        raise UnusableInput(f"{path}, line {line}: {row[0][:60]!r} is no UUID.")
-    email = UserManager.normalize_email(row[1].strip())
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise UnusableInput(f"{path}, line {line}: {row[1][:60]!r} is no e-mail address.") from None
-    return _Account(owner, email, line)
-
-
-def _import(accounts: Iterable[_Account], *, active: bool, dry_run: bool) -> Imported:
-    created = existing = 0
-    source = iter(accounts)
-    with transaction.atomic():
-        while chunk := list(islice(source, CHUNK)):
-            known = set(User.objects.filter(id__in=[account.id for account in chunk]).values_list("id", flat=True))
-            new = [account for account in chunk if account.id not in known]
-            taken = dict(User.objects.filter(email__in=[account.email for account in new]).values_list("email", "id"))
-            for account in new:
-                if account.email in taken:
-                    raise UnusableInput(
-                        f"Line {account.line}: {account.email} belongs to user {taken[account.email]} already."
-                    )
-            if not dry_run:
-                User.objects.bulk_create(
-                    [
-                        User(id=account.id, email=account.email, is_active=active, password=make_password(None))
-                        for account in new
-                    ]
-                )
-            created += len(new)
-            existing += len(known)
+def _import(owners: Iterable[OwnerLine], *, active: bool, dry_run: bool, place: str) -> Imported:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_STAGE)
+        _stage(owners)
+        cursor.execute("ANALYZE named_owner")
+        _refuse_what_stands_twice(place)
+        cursor.execute(_TAKEN)
+        if taken := cursor.fetchone():
+            number, email, known, user = taken
+            raise UnusableInput(f"{place} {number}: {email} belongs to user {user} already, as {known}.")
+        cursor.execute(_COUNT)
+        created, existing = cursor.fetchone()
+        if not dry_run:
+            cursor.execute(_CREATE, [active])
+        # Inside of a larger transaction it would still be there for the next import.
+        cursor.execute("DROP TABLE named_owner")
     return Imported(created, existing)
+
+
+def _stage(owners: Iterable[OwnerLine]) -> None:
+    remaining = iter(owners)
+    # Owners in the legacy table come over this connection, which a COPY keeps busy: each chunk is read before.
+    while chunk := list(islice(remaining, CHUNK)):
+        with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_COPY) as copy:
+            for owner in chunk:
+                copy.write_row((owner.number, owner.id, owner.email, make_password(None)))
+
+
+def _refuse_what_stands_twice(place: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_TWICE)
+        if found := cursor.fetchone():
+            (first, second), owner = found
+            raise UnusableInput(f"{place} {second}: id {owner} stands in line {first} already.")
+        cursor.execute(_ONE_ADDRESS)
+        if found := cursor.fetchone():
+            (first, second), (one, other) = found
+            same = "" if one == other else ", and upper or lower case makes no other account of it"
+            raise UnusableInput(f"{place} {second}: {other} stands in line {first} already, as {one}{same}.")

@@ -276,10 +276,13 @@ def owner_of(value: object) -> UUID | None:
     return value if isinstance(value, UUID) else None
 
 
-@lru_cache(maxsize=65_536)
-def _owner_of_text(text: str) -> UUID | None:
+def owner_in(text: str) -> UUID | None:
+    """As `owner_of`, for texts of which each comes once: nothing is remembered."""
     text = text.strip()
     return UUID(text) if _UUID.fullmatch(text) else None
+
+
+_owner_of_text = lru_cache(maxsize=65_536)(owner_in)
 
 
 def child_of(value: object) -> str | None:

@@ -24,6 +24,7 @@ class Command(OperatorCommand):
         )
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        partial.data |= {"created": 0, "existing": 0}
         if (options["file"] is None) != options["from_legacy"]:
             raise UnusableInput("Give either a CSV file or --from-legacy.")
         dry_run = options["dry_run"]
