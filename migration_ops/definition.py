@@ -264,7 +264,8 @@ class FindsStrays(Protocol):
     def remove_strays(self, table: str, limit: int) -> list[RemovedRow]:
         """Remove at most `limit` rows of this table that are strays, in the caller's transaction; what they were.
 
-        A row that got something to hang on before it was locked is left alone. Empty when there is none (any more).
+        A row that got something to hang on before it was locked is left alone, and so is one that somebody else has
+        locked. Empty when there is none (any more).
         """
         ...
 

@@ -84,5 +84,9 @@ class RunPaused(MigrationOpsError):
     """The run was paused; `backfill resume` goes on."""
 
 
+class StillLocked(MigrationOpsError):
+    """Others hold what this step needs; it may be tried again when they are done."""
+
+
 class Unreadable(MigrationOpsError):
     """A store could not be read whole, so nothing is proven."""

@@ -5,15 +5,23 @@ Lock order, everywhere: fence, then (the applier alone) notices' rows, then keys
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from migration_ops.definition import AnyMigration
-from migration_ops.patience import milliseconds
+from migration_ops.exceptions import StillLocked
+from migration_ops.patience import LOCK_NOT_AVAILABLE, milliseconds, sqlstate
+
+KEY_PATIENCE = timedelta(seconds=2)
+"""How long to wait for a key that a backfill or an applier works on, by whoever holds nothing a user needs yet."""
+
+ROW_PATIENCE = timedelta(milliseconds=200)
+"""How long to wait for rows a user holds: less than PostgreSQL's `deadlock_timeout` and than a user may notice."""
 
 
 def lock_id(*parts: str) -> int:
@@ -36,6 +44,31 @@ def wait_at_most(patience: timedelta) -> None:
     """End whatever waits longer than this for one lock, until the end of this transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds(patience)])
+
+
+@contextmanager
+def waiting_for(what: str, patience: timedelta) -> Iterator[None]:
+    """As `wait_at_most`, and whoever waited in vain within this block is told for what.
+
+    Raises:
+        StillLocked: names `what`, and the row or table as far as PostgreSQL does.
+    """
+    wait_at_most(patience)
+    try:
+        yield
+    except OperationalError as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        raise StillLocked(
+            f"Waited {milliseconds(patience)} for {what}{_place(error)}, but others hold it."
+            " Try again when they are done."
+        ) from error
+
+
+def _place(error: OperationalError) -> str:
+    """Where it was, in PostgreSQL's words, e.g. `while locking tuple (0,1) in relation "weeks"`."""
+    context = getattr(getattr(error.__cause__, "diag", None), "context", None)
+    return f" ({context.splitlines()[0]})" if context else ""
 
 
 def lock_keys(migration: AnyMigration, keys: Collection[Any]) -> None:

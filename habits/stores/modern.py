@@ -172,9 +172,11 @@ class ModernStore:
         return [Stray(table, rows, example) for table, rows, example in found if rows]
 
     def remove_strays(self, table: str, limit: int) -> list[RemovedRow]:
-        """Two statements: the second sees what was committed while the first waited for a row, e.g. a new week."""
+        """Two statements: the second sees what was committed since the first began, e.g. a new week."""
         stray = STRAY[table]
-        locked = _query(f"SELECT id FROM {table} WHERE {stray} ORDER BY id LIMIT %s FOR UPDATE OF {table}", [limit])
+        locked = _query(
+            f"SELECT id FROM {table} WHERE {stray} ORDER BY id LIMIT %s FOR UPDATE OF {table} SKIP LOCKED", [limit]
+        )
         removed = _query(
             f"DELETE FROM {table} WHERE id = ANY (%s::uuid[]) AND {stray} RETURNING id::text, to_jsonb({table})",
             [[row_id for (row_id,) in locked]],

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
-from migration_ops.locks import enter_fence, lock_keys, lock_rows, wait_at_most
+from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
 from migration_ops.stages import Stage
 from migration_ops.sync import bookkeeping, carry, dirty, origin, polling
 from migration_ops.sync.dirty import Notice
@@ -40,12 +40,6 @@ _DEFERRED = label("applier.deferred")
 
 SYNCED = frozenset({Stage.DUAL_WRITE, Stage.SHADOW, Stage.RAMP, Stage.LIVE})
 """Stages in which the two stores are kept in step."""
-
-KEY_PATIENCE = timedelta(seconds=2)
-"""How long a batch waits for keys that a backfill or another applier works on; it holds nothing a user needs yet."""
-
-ROW_PATIENCE = timedelta(milliseconds=200)
-"""How long it waits for rows a user holds: less than PostgreSQL's `deadlock_timeout` and than a user may notice."""
 
 ROUNDS = 4
 """How often `drain` goes back for what was noted while it worked. Applying one notice can bring forth others, for the

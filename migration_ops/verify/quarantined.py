@@ -14,7 +14,6 @@ from migration_ops.backfill.errors import kind
 from migration_ops.definition import AnyMigration, Rejection, RowLink, Side
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.sync import bookkeeping, dirty, refusals
-from migration_ops.sync.applier import KEY_PATIENCE
 from migration_ops.verify.compare import Kind
 from migration_ops.verify.journal import Journal
 
@@ -49,7 +48,7 @@ def record_new(migration: AnyMigration, rejections: Collection[Rejection[Any]]) 
     rows = {rejection.row for rejection in unknown}
     keys = {rejection.key for rejection in unknown if rejection.key is not None}
     with transaction.atomic(durable=True):
-        locks.wait_at_most(KEY_PATIENCE)
+        locks.wait_at_most(locks.KEY_PATIENCE)
         locks.enter_fence(migration)
         locks.lock_rows(migration, rows)
         locks.lock_keys(migration, keys)

@@ -1,7 +1,7 @@
 """Makes the follower equal to the authority again, where a validation found that it is not.
 
-One transaction a key: lock it, look once more, keep what the follower had, write. A key that cannot be repaired does
-not stop the others.
+One transaction a key: lock it, look once more, keep what the follower had, write. A key that cannot be repaired, or
+that others hold for longer than `KEY_PATIENCE` or its rows for longer than `ROW_PATIENCE`, does not stop the others.
 """
 
 from __future__ import annotations
@@ -164,13 +164,16 @@ def _repair_one(migration: AnyMigration, difference: Difference, actor: str, del
     try:
         with transaction.atomic(durable=True):
             origin.announce()
-            locks.enter_fence(migration)
-            side = follower(state.stage(migration))
+            with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):
+                locks.enter_fence(migration)
+                side = follower(state.stage(migration))
             if side is not done.side:
                 raise Refused("The stage was changed meanwhile; validate again.")
-            locks.lock_keys(migration, [migration.decode_key(difference.key)])
-            found = _find(migration, difference, side, delete_extras, lock=True)
-            _carry_out(migration, difference, found, side, actor)
+            with locks.waiting_for("the lock of this key", locks.KEY_PATIENCE):
+                locks.lock_keys(migration, [migration.decode_key(difference.key)])
+            with locks.waiting_for("rows of this document", locks.ROW_PATIENCE):
+                found = _find(migration, difference, side, delete_extras, lock=True)
+                _carry_out(migration, difference, found, side, actor)
         failpoint(KEY_REPAIRED)
     except DatabaseError as error:
         done.failed.append(Failure(difference.key, sentence(error)))

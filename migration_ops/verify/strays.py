@@ -12,7 +12,7 @@ from migration_ops import locks, stages, state
 from migration_ops.backfill.errors import sentence
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, FindsStrays, Side, Stray
-from migration_ops.exceptions import MigrationOpsError, Refused, Unreadable
+from migration_ops.exceptions import MigrationOpsError, Refused, StillLocked, Unreadable
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage
 from migration_ops.sync import origin
@@ -68,7 +68,7 @@ def remove(migration: AnyMigration, found: Sequence[Stray], *, complete: bool, a
 
     Only while legacy is in authority for every key, so that no page shows anything of the modern store; and only after
     a validation that saw everything, because what a row hangs on may be there and hidden. One short transaction a
-    batch; a table that fails does not stop the others.
+    batch, which waits for what others hold for `ROW_PATIENCE` at most; a table that fails does not stop the others.
     """
     done = plan(migration, found, complete=complete)
     if done.kept_because or not found:
@@ -104,9 +104,12 @@ def _remove_table(migration: AnyMigration, stray: Stray, actor: str, done: Remov
         removed = _remove_batch(migration, stray.table, min(remaining, settings().batch_maximum), actor)
         failpoint(REMOVED)
         if not removed:
-            return
+            break
         remaining -= removed
         done.removed += removed
+    there = next((left.rows for left in find(migration) if left.table == stray.table), 0) if remaining else 0
+    if there:
+        raise StillLocked(f"Others hold {there:,} of its rows, so these stay. Try again when they are done.")
 
 
 def _remove_batch(migration: AnyMigration, table: str, limit: int, actor: str) -> int:
@@ -119,10 +122,13 @@ def _remove_batch(migration: AnyMigration, table: str, limit: int, actor: str) -
         with connection.cursor() as cursor:
             # What policies hide looks gone: let them be an error instead.
             cursor.execute("SET LOCAL row_security = off")
-        locks.enter_fence(migration)
-        if stages.authority(state.stage(migration)) is not Side.LEGACY:
+        with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):
+            locks.enter_fence(migration)
+            stage = state.stage(migration)
+        if stages.authority(stage) is not Side.LEGACY:
             raise Refused("The stage was changed meanwhile; validate again.")
-        rows = modern.remove_strays(table, limit)
+        with locks.waiting_for(f"rows of {table} that belong to nothing", locks.ROW_PATIENCE):
+            rows = modern.remove_strays(table, limit)
         BeforeImage.objects.bulk_create(
             BeforeImage(
                 migration=migration.name,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from migration_ops import locks
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.locks import lock_id
 from migration_ops.models import (
     BeforeImage,
     Difference,
@@ -29,6 +29,7 @@ from migration_ops.verify import repair as repairs
 from migration_ops.verify.validation import validate
 from tests.engine.syncing import begin_dual_write, noted, rows, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
+from tests.engine.waiting import InThread
 from tests.notes import schema
 from tests.notes.note import NoteKey
 
@@ -205,19 +206,43 @@ def test_it_looks_again_under_the_lock(damaged: AnyMigration) -> None:
     assert Difference.objects.get(key='["home", "n0003"]').status == DifferenceStatus.GONE
 
 
-def test_it_waits_for_whoever_has_the_key(damaged: AnyMigration) -> None:
-    validation = validate(damaged, actor="ann")
-    with second_connection() as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [_lock_id(damaged, NoteKey("home", "n0003"))])
-        run("SET lock_timeout = '100ms'")
-        try:
-            done = repairs.repair(validation, actor="ann")
-        finally:
-            run("SET lock_timeout = 0")
+HELD = {
+    "the lock of this key": "SELECT pg_advisory_lock({key})",
+    'while locking tuple (0,4) in relation "legacy_notes"': "SELECT FROM legacy_notes WHERE title = 'n0003' FOR UPDATE",
+    'in relation "modern_notes"': "SELECT FROM modern_notes WHERE title = 'n0003' FOR UPDATE",
+}
 
-    assert [failure.key for failure in done.failed] == ['["home", "n0003"]']
-    assert "55P03" in done.failed[0].message
-    assert done.saved == 1
+
+@pytest.mark.parametrize("waited_for", list(HELD))
+def test_what_others_hold_does_not_hang_it_and_is_named(
+    damaged: AnyMigration, monkeypatch: pytest.MonkeyPatch, waited_for: str
+) -> None:
+    monkeypatch.setattr(locks, "KEY_PATIENCE", timedelta(milliseconds=100))
+    with second_connection() as other:
+        other.execute(HELD[waited_for].format(key=_lock_id(damaged, NoteKey("home", "n0003"))))
+        code, data = InThread(lambda: validate_json("--repair", "--delete-extras")).outcome()
+
+    failures = {failure["title"]: failure["error"] for failure in data["repair_failures"]}
+    assert (code, data["repaired"] + len(failures)) == (5, 3)
+    assert "extra" not in failures
+    assert waited_for in failures["n0003"]
+    assert "others hold it" in failures["n0003"]
+    assert validate_json("--repair")[1]["repaired"] == len(failures)
+    assert validate_json()[0] == 0
+
+
+def test_a_transition_that_is_being_made_does_not_hang_it(
+    damaged: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "KEY_PATIENCE", timedelta(milliseconds=100))
+    with second_connection() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [locks.fence_id(damaged)])
+        code, data = InThread(lambda: validate_json("--repair")).outcome()
+
+    assert (code, data["repaired"], data["repair_failed"]) == (5, 0, 3)
+    assert {failure["error"].split(",")[0] for failure in data["repair_failures"]} == {
+        "Waited 100ms for the fence of the stage"
+    }
 
 
 def test_it_does_not_overwrite_a_change_that_is_on_its_way(damaged: AnyMigration) -> None:
@@ -301,4 +326,4 @@ def test_a_killed_repair_is_finished_by_the_next(
 
 
 def _lock_id(notes: AnyMigration, key: NoteKey) -> int:
-    return lock_id("key", notes.name, notes.encode_key(key))
+    return locks.lock_id("key", notes.name, notes.encode_key(key))

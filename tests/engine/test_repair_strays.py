@@ -19,8 +19,9 @@ from migration_ops.models import BeforeImage, HistoryEntry
 from migration_ops.stages import Stage
 from migration_ops.verify import repair as repairs
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import rows, run
+from tests.engine.syncing import rows, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
+from tests.engine.waiting import InThread
 from tests.notes import schema
 from tests.notes.stores import ModernNotes
 
@@ -36,8 +37,8 @@ class NotesWithLabels(ModernNotes):
 
     def remove_strays(self, table: str, limit: int) -> list[RemovedRow]:
         removed = rows(
-            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {STRAY} ORDER BY id LIMIT %s)"
-            f" RETURNING id::text, to_jsonb({table})",
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {STRAY} ORDER BY id LIMIT %s"
+            f" FOR UPDATE SKIP LOCKED) RETURNING id::text, to_jsonb({table})",
             limit,
         )
         return [RemovedRow(row, json.loads(image)) for row, image in removed]
@@ -221,6 +222,32 @@ def test_one_that_cannot_be_removed_is_named_and_the_documents_are_repaired_all_
     assert "pinned" in data["repair_failures"][0]["error"]
     assert ("home", "n0001", ["line 1"]) in schema.modern_rows()
     assert not BeforeImage.objects.filter(key__startswith="stray").exists()
+
+
+def test_what_others_hold_of_them_stays_and_is_named_and_the_rest_goes(labelled: AnyMigration) -> None:
+    run("UPDATE modern_notes SET lines = '{other}' WHERE title = 'n0001'")
+    with second_connection() as other:
+        other.execute("SELECT FROM modern_labels WHERE id = 5 FOR UPDATE")
+        code, data = InThread(lambda: validate_json("--repair")).outcome()
+
+    assert (code, data["repaired"], data["strays_removed"], data["repair_failed"]) == (5, 1, 4, 1)
+    assert labels() == [1, 2, 3, 5]
+    assert data["repair_failures"] == [
+        {
+            "table": "modern_labels",
+            "error": "Others hold 1 of its rows, so these stay. Try again when they are done.",
+        }
+    ]
+    assert validate_json("--repair")[1]["strays_removed"] == 1
+
+
+def test_a_table_that_others_hold_does_not_hang_it(labelled: AnyMigration) -> None:
+    with second_connection() as other:
+        other.execute("LOCK TABLE modern_labels IN SHARE MODE")
+        code, data = InThread(lambda: validate_json("--repair")).outcome()
+
+    assert (code, data["strays_removed"], data["repair_failed"], len(labels())) == (5, 0, 1, 8)
+    assert data["repair_failures"][0]["error"].startswith("Waited 200ms for rows of modern_labels that belong to")
 
 
 def test_a_sample_touches_none(labelled: AnyMigration) -> None:

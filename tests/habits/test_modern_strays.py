@@ -93,20 +93,35 @@ def test_they_can_be_removed_while_foreign_keys_hold_for_new_rows() -> None:
 
 
 @pytest.mark.usefixtures("committed")
+def test_those_that_others_have_locked_are_left_and_the_rest_goes() -> None:
+    with second_connection() as other, other.transaction():
+        ((locked,),) = other.execute(
+            "SELECT id FROM habits WHERE NOT EXISTS (SELECT FROM weeks WHERE weeks.id = week_id)"
+            " ORDER BY id LIMIT 1 FOR UPDATE"
+        ).fetchall()
+        removed = InThread(lambda: store.remove_strays("habits", 10)).outcome()
+
+    assert len(removed) == 1
+    assert removed[0].row != str(locked)
+    assert [(stray.table, stray.rows) for stray in store.strays()][-1] == ("habits", 1)
+
+
+@pytest.mark.usefixtures("committed")
 def test_a_habit_that_gets_a_week_while_its_removal_waits_is_left_alone() -> None:
+    """It has locked them and waits for the table: whoever holds it in this mode lets rows be locked, not deleted."""
     with second_connection() as other:
         with other.transaction():
             other.execute(
                 "INSERT INTO weeks (id, user_id, child_id, week_start_date, week_end_date)"
-                " SELECT %s, user_id, id, %s, %s FROM children",
-                [UUID(int=7), MONDAY, MONDAY + timedelta(days=6)],
+                " SELECT DISTINCT week_id, user_id, children.id, %s::date, %s::date FROM children, habits"
+                "  WHERE NOT EXISTS (SELECT FROM weeks WHERE weeks.id = week_id)",
+                [MONDAY, MONDAY + timedelta(days=6)],
             )
-            other.execute(
-                "UPDATE habits SET week_id = %s WHERE NOT EXISTS (SELECT FROM weeks WHERE weeks.id = week_id)",
-                [UUID(int=7)],
-            )
+            other.execute("LOCK TABLE habits IN SHARE MODE")
             removal = InThread(lambda: store.remove_strays("habits", 10))
             wait_until(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] > 0)
         assert removal.outcome() == []
 
-    assert query("SELECT count(*) FROM habits WHERE week_id = %s", UUID(int=7)) == [(2,)]
+    assert query("SELECT count(*) FROM habits JOIN weeks ON weeks.id = week_id AND week_start_date = %s", MONDAY) == [
+        (2,)
+    ]
