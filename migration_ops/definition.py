@@ -367,7 +367,8 @@ class Migration(Generic[KeyT, DocumentT]):
         equal_marks: how many of them two documents of one key agree on.
         image: the document as JSON, for before-images.
         rejection_codes: every code a `Rejection` may carry.
-        code_for_error: the code for a row that only the modern database refused.
+        code_for_error: the code for a row that only the modern database refused; called where the database can be
+            asked about it, after what failed was rolled back.
         modern_tables: in the order they can be dropped one by one, dependents first.
         foreign_keys: those added after the backfill.
         schema_migrations: Django migrations (app, name) that made the modern tables, unapplied by `shadow_schema drop`.

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from habits.comparison import differences, equal_marks, image, marks
 from habits.migration import boards as migration
 from habits.models import User
 from habits.preflight import legacy_readable, owners_known
+from habits.refusals import CODE_BY_COLUMN, CODE_BY_SQLSTATE, CODE_BY_TABLE, CODE_WHEREVER
 from habits.stores.legacy_json import LegacyJsonStore
 from habits.stores.legacy_schema import create_table
 from habits.stores.legacy_table import LegacyTableStore
@@ -27,6 +29,8 @@ from habits.stores.modern import ModernStore
 from migration_ops import registry
 from migration_ops.definition import FieldDifference, Status
 from migration_ops.exceptions import UnusableInput
+from migration_ops.models import QuarantineItem
+from migration_ops.sync import carry
 from tests.habits import strategies
 
 KEY = BoardKey(UUID("0b0e8d4e-7b1c-4f4e-9a55-0d6a5d0f3c11"), "지우", date(2025, 7, 21))
@@ -195,6 +199,115 @@ def test_an_owner_without_an_account_is_unknown_once_foreign_keys_stand() -> Non
 @pytest.mark.django_db
 def test_every_code_for_an_error_is_a_code_of_the_migration() -> None:
     assert migration.code_for_error(DatabaseError("no cause")) in migration.rejection_codes
+    codes = {*CODE_WHEREVER.values(), *CODE_BY_COLUMN.values(), *CODE_BY_SQLSTATE.values(), *CODE_BY_TABLE.values()}
+    assert codes <= set(migration.rejection_codes)
+
+
+FULL = Board(KEY, "우주", "피자", Reflection("월"), (Habit("아침 (6-9시) 물", GREEN, "아침 (6-9시)", 3),))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("before", [None, Board(KEY), Board(KEY, habits=(Habit("책"),))])
+@pytest.mark.parametrize(
+    ("table", "constraint", "code"),
+    [
+        ("weeks", "CHECK (theme <> '우주')", "text_invalid"),
+        ("weeks", "CHECK (reward <> '피자' OR week_start_date < '2025-05-01')", "text_invalid"),
+        ("weeks", "CHECK (reflection->>'bestDay' <> '월')", "reflection_malformed"),
+        ("habits", "CHECK (name <> '아침 (6-9시) 물')", "habit_name_invalid"),
+        ("habits", "CHECK (time_period = '')", "habits_malformed"),
+        ("habits", "CHECK (legacy_id <> 3)", "habits_malformed"),
+        ("habit_records", "CHECK (status <> 'green')", "status_unknown"),
+        ("habits", "UNIQUE (name)", "duplicate_key"),
+    ],
+)
+def test_a_constraint_nobody_knew_of_gets_the_code_of_its_columns(
+    table: str, constraint: str, code: str, before: Board | None
+) -> None:
+    """Whether the board is fresh, or what stands there is changed."""
+    others = [replace(FULL, key=KEY._replace(child="민서"))] if constraint.startswith("UNIQUE") else []
+    ModernStore().save(others if before is None else [*others, before])
+    execute(f"ALTER TABLE {table} ADD CONSTRAINT house_rule {constraint}")
+    assert refusal(FULL) == code
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("table", "constraint", "code"),
+    [
+        ("children", "CHECK (name <> '지우')", "child_name_invalid"),
+        ("children", f"CHECK (user_id <> '{KEY.owner}')", "owner_unknown"),
+        ("weeks", f"CHECK (user_id <> '{KEY.owner}')", "owner_unknown"),
+        ("weeks", "CHECK (week_start_date < '2025-01-01')", "week_unreadable"),
+        ("weeks", "CHECK (week_end_date < '2025-01-01')", "week_unreadable"),
+        ("habits", "CHECK (display_order > 0)", "habits_malformed"),
+        ("habit_records", "CHECK (record_date < '2025-01-01')", "times_malformed"),
+        ("weeks", "CHECK (pg_backend_pid() = 0)", "week_unreadable"),
+    ],
+)
+def test_a_rule_for_new_rows_gets_the_code_of_its_columns_or_else_of_its_table(
+    table: str, constraint: str, code: str
+) -> None:
+    execute(f"ALTER TABLE {table} ADD CONSTRAINT house_rule {constraint}")
+    assert refusal(FULL) == code
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("weeks ALTER theme TYPE varchar(1)", "text_invalid"),
+        ("habits ALTER name TYPE varchar(2)", "habit_name_invalid"),
+        ("weeks ADD sticker int NOT NULL", "week_unreadable"),
+        ("habits ADD sticker int NOT NULL", "habits_malformed"),
+    ],
+)
+def test_a_column_that_takes_less_or_asks_for_more(change: str, code: str) -> None:
+    execute(f"ALTER TABLE {change}")
+    assert refusal(FULL) == code
+
+
+@pytest.mark.django_db
+def test_a_missing_value_gets_the_code_of_its_column() -> None:
+    ModernStore().save([FULL])
+    with pytest.raises(DatabaseError) as raised, transaction.atomic():
+        execute("UPDATE habits SET name = NULL")
+    assert migration.code_for_error(raised.value) == "habit_name_invalid"
+
+
+@pytest.mark.django_db
+def test_a_trigger_names_the_table_at_most() -> None:
+    execute(
+        "CREATE FUNCTION pg_temp.complain() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$;"
+        "CREATE TRIGGER complain BEFORE INSERT ON habits FOR EACH ROW EXECUTE FUNCTION pg_temp.complain()"
+    )
+    assert refusal(FULL) == "habits_malformed"
+
+
+@pytest.mark.django_db
+def test_what_is_set_aside_has_the_code_of_the_refused_column() -> None:
+    """The constraint is asked about after the board was rolled back, within the transaction that sets it aside."""
+    create_table()
+    User.objects.create_user("parent@example.org", id=KEY.owner)
+    LegacyTableStore().save([FULL])
+    execute("ALTER TABLE weeks ADD CONSTRAINT house_rule CHECK (reward <> '피자')")
+    with transaction.atomic():
+        carry.from_legacy_or_set_aside(migration, [KEY], conflicts=(), at=timezone.now())
+    item = QuarantineItem.objects.get()
+    assert (item.code, "house_rule" in item.message) == ("text_invalid", True)
+
+
+def execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def refusal(board: Board) -> str:
+    """The code the board gets when the modern store refuses it."""
+    with pytest.raises(DatabaseError) as raised, transaction.atomic():
+        ModernStore().save([board])
+    return migration.code_for_error(raised.value)
 
 
 @pytest.mark.django_db
