@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -24,6 +24,20 @@ _usual = lru_cache(maxsize=4_096)(decode_jsonb)
 """Most families write little, and the same, in a reflection. The values are shared: whoever changes one copies it."""
 
 Outcome = ParsedRow | Rejection[BoardKey]
+
+
+class Seen(NamedTuple):
+    """A row as it was read while anybody might change it.
+
+    Attributes:
+        outcome: what it says.
+        version: PostgreSQL's `xmin`, the transaction that wrote the row: it differs as soon as the row was changed, or
+            deleted and inserted again.
+    """
+
+    outcome: Outcome
+    version: str
+
 
 # `date::text` follows the server's DateStyle; `to_char` does not, but can say neither infinity nor BC, and fails for a
 # day beyond the timestamps.
@@ -54,7 +68,7 @@ SELECT h.id, h.user_id::text, {_DAY},
        CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.reward END,
        CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.habits::text END,
        CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.reflection::text ELSE {_DIGEST} END,
-       measured.bytes
+       measured.bytes, h.xmin::text
   FROM habit_tracker h
  CROSS JOIN LATERAL (SELECT CASE WHEN {_STORED} > 4000 THEN {_OCTETS} ELSE 0 END AS bytes OFFSET 0) measured
 """
@@ -104,12 +118,6 @@ def row_numbers(rows: Collection[str]) -> list[int]:
     return sorted(filter(usable_id, numbers))
 
 
-def heads_of_page(span: Span, limit: int) -> list[Record]:
-    """Id and what makes the key of the next rows of the span, in the order of their ids."""
-    where, arguments = _within(span)
-    return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE {where} ORDER BY h.id LIMIT %s", [*arguments, limit])
-
-
 def heads_of_rows(ids: Collection[int]) -> list[Record]:
     """Id and what makes the key of these rows."""
     return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE {_AMONG} ORDER BY h.id", [_listed(ids)])
@@ -139,10 +147,11 @@ def heads_of_keys(keys: Collection[BoardKey], *, known: Collection[int] = ()) ->
     return {number: key for number, key in found.items() if key in wanted}
 
 
-def contents_of_page(span: Span, limit: int) -> list[Outcome]:
-    """The next rows of the span, read and judged, in the order of their ids; nothing is locked."""
+def contents_of_page(span: Span, limit: int) -> dict[int, Seen]:
+    """The next rows of the span by id, read and judged, in the order of their ids; nothing is locked."""
     where, arguments = _within(span)
-    return _outcomes(f"{_CONTENT} WHERE {where} ORDER BY h.id LIMIT %s", [*arguments, limit])
+    seen = _seen(f"{_CONTENT} WHERE {where} ORDER BY h.id LIMIT %s", [*arguments, limit])
+    return {int(row.outcome.row): row for row in seen}
 
 
 def contents_of_rows(ids: Collection[int], *, lock: str = "") -> list[Outcome]:
@@ -152,12 +161,30 @@ def contents_of_rows(ids: Collection[int], *, lock: str = "") -> list[Outcome]:
         ids: of the rows.
         lock: `share` or `update` keeps them as they are until the end of the transaction.
     """
-    outcomes: list[Outcome] = []
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), _MANY):
-        sql = f"{_CONTENT} WHERE {_AMONG} ORDER BY h.id{_LOCKS[lock]}"
-        outcomes += _outcomes(sql, [_listed(ordered[start : start + _MANY])])
-    return outcomes
+    sql = f"{_CONTENT} WHERE {_AMONG} ORDER BY h.id{_LOCKS[lock]}"
+    return [seen.outcome for listed in _in_pieces(ids) for seen in _seen(sql, [listed])]
+
+
+def kept_contents(ids: Collection[int], seen: Mapping[int, Seen]) -> list[Outcome]:
+    """These rows, kept as they are until the end of the transaction; those that are gone are absent.
+
+    Args:
+        ids: of the rows.
+        seen: what is known of some of them. It need not be read again, under locks that users wait for, where the row
+            is still the same once it is locked.
+    """
+    sql = f"SELECT h.id, h.xmin::text FROM habit_tracker h WHERE {_AMONG} ORDER BY h.id FOR SHARE OF h"
+    same, other = [], []
+    for listed in _in_pieces(ids):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [listed])
+            for number, version in cursor.fetchall():
+                before = seen.get(number)
+                if before is not None and before.version == version:
+                    same.append(before.outcome)
+                else:
+                    other.append(number)
+    return same + contents_of_rows(other)
 
 
 def missing_exactly(keys: Collection[BoardKey]) -> set[BoardKey]:
@@ -186,9 +213,9 @@ def users_among(owners: Collection[str]) -> set[UUID]:
 def every_content(chunk: int = 1_000) -> Iterator[Outcome]:
     """Every row of the table, read and judged, in the order of the ids and in constant memory."""
     after: int | None = None
-    while outcomes := contents_of_page(Span(after), chunk):
-        yield from outcomes
-        after = int(outcomes[-1].row)
+    while page := contents_of_page(Span(after), chunk):
+        yield from (seen.outcome for seen in page.values())
+        after = max(page)
 
 
 def _within(span: Span) -> tuple[str, list[int]]:
@@ -222,15 +249,20 @@ def _spellings(owners: Collection[UUID]) -> dict[tuple[UUID, str], list[str]]:
     return spellings
 
 
-def _outcomes(sql: str, arguments: list[Any]) -> list[Outcome]:
+def _in_pieces(ids: Collection[int]) -> Iterator[str]:
+    ordered = sorted(ids)
+    return (_listed(ordered[start : start + _MANY]) for start in range(0, len(ordered), _MANY))
+
+
+def _seen(sql: str, arguments: list[Any]) -> list[Seen]:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         rows = cursor.fetchall()
     owners = users_among({row[1] for row in rows if row[1] is not None})
-    return [_outcome(row, owners) for row in rows]
+    return [Seen(_outcome(content, owners), version) for *content, version in rows]
 
 
-def _outcome(row: tuple[Any, ...], owners: set[UUID]) -> Outcome:
+def _outcome(row: Sequence[Any], owners: set[UUID]) -> Outcome:
     number, owner, day, child, period, theme, reward, habits, reflection, size = row
     content = f"{number}\0{owner}\0{day}\0{child}\0{period}\0{theme or ''}\0{reward or ''}\0{habits}\0{reflection}"
     fingerprint = blake2b(content.encode(), digest_size=16).hexdigest()

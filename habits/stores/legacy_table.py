@@ -49,18 +49,16 @@ class LegacyTableStore:
     def scan(
         self, span: Span, limit: int, *, claim: Callable[[Collection[BoardKey]], None] | None = None
     ) -> Page[BoardKey, Board]:
+        seen = queries.contents_of_page(span, limit)
+        on_page = list(seen)
         if claim is None:
-            contents = queries.contents_of_page(span, limit)
-            on_page = [int(outcome.row) for outcome in contents]
-            outcomes = {outcome.row: outcome for outcome in contents}
+            outcomes = {row.outcome.row: row.outcome for row in seen.values()}
             known: set[BoardKey] = set()
         else:
-            heads = queries.heads_of_page(span, limit)
-            on_page = [head["id"] for head in heads]
-            known = {key for head in heads if (key := key_of(head)) is not None}
+            known = {row.outcome.key for row in seen.values() if row.outcome.key is not None}
             claim(known)
             numbers = {*on_page, *queries.heads_of_keys(known, known=on_page)}
-            outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock="share")}
+            outcomes = {outcome.row: outcome for outcome in queries.kept_contents(numbers, seen)}
         cursor = on_page[-1] if len(on_page) == limit else None
         present = set(map(str, on_page)) & outcomes.keys()
         while new := {key for row in present if (key := outcomes[row].key) is not None} - known:

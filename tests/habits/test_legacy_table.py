@@ -255,6 +255,48 @@ def test_a_row_that_changes_its_board_before_it_is_locked_is_claimed_under_its_n
     assert [link.key for link in page.links] == [star]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE habit_tracker SET theme = 'newer' WHERE id = 1",
+        "BEGIN; SAVEPOINT s; UPDATE habit_tracker SET theme = 'newer' WHERE id = 1; RELEASE s; COMMIT",
+        "CREATE TEMP TABLE kept AS SELECT * FROM habit_tracker WHERE id = 1; DELETE FROM habit_tracker WHERE id = 1;"
+        " UPDATE kept SET theme = 'newer'; INSERT INTO habit_tracker SELECT * FROM kept",
+    ],
+    ids=["changed", "changed in a savepoint", "deleted and inserted"],
+)
+def test_a_row_that_changes_before_it_is_locked_is_read_again(committed: LegacyTableStore, change: str) -> None:
+    insert(row(1), row(2, child_name="별이"))
+    with second_connection() as other, transaction.atomic():
+        page = committed.scan(EVERYTHING, 2, claim=lambda keys: other.execute(change) and None)
+    assert [board.theme for board in page.documents] == ["newer", ""]
+
+
+def test_a_row_that_somebody_is_just_changing_is_read_as_it_becomes(committed: LegacyTableStore) -> None:
+    insert(row(1))
+
+    def scan() -> Page[BoardKey, Board]:
+        with transaction.atomic():
+            return committed.scan(EVERYTHING, 1, claim=lambda keys: None)
+
+    with second_connection() as other:
+        with other.transaction():
+            other.execute("UPDATE habit_tracker SET theme = 'newer'")
+            scanning = InThread(scan)
+            wait_until(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        (board,) = scanning.outcome().documents
+    assert board.theme == "newer"
+
+
+def test_a_row_that_stays_the_same_is_not_read_again_under_its_lock(legacy: LegacyTableStore) -> None:
+    insert(*(row(number, child_name=f"child {number}") for number in range(1, 4)))
+    with CaptureQueriesContext(connection) as queries:
+        assert len(legacy.scan(EVERYTHING, 3, claim=lambda keys: None).documents) == 3
+    locking = [said["sql"] for said in queries if "FOR SHARE" in said["sql"]]
+    assert len(locking) == 1
+    assert "habits" not in locking[0]
+
+
 def test_a_row_that_is_deleted_before_it_is_locked_is_not_counted(committed: LegacyTableStore) -> None:
     insert(row(1), row(2, child_name="별이"))
     with second_connection() as other, transaction.atomic():
