@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
@@ -132,6 +132,11 @@ def encode_key(key: BoardKey) -> str:
     return _encode([str(key.owner), key.child, key.week_start.isoformat()])
 
 
+def unit_prefix(owner: str) -> str:
+    """What the encoded keys of this owner begin with, and no others."""
+    return f"[{_encode(owner)},"
+
+
 def decode_key(text: str) -> BoardKey:
     """The key that `encode_key` wrote.
 
@@ -204,6 +209,18 @@ def fill_weekday(board: Board, day: int, status: str) -> Board:
     """
     day, value = _day(day), _mark(status)
     return replace(board, habits=tuple(_with_cell(habit, day, value) for habit in board.habits))
+
+
+def habit(name: str, times: Sequence[str]) -> Habit:
+    """A new habit with these seven marks.
+
+    Raises:
+        InvalidHabitName, InvalidText, UnknownMark, NoSuchDay: it cannot be.
+    """
+    _check_name(name)
+    if len(times) != DAYS:
+        raise NoSuchDay(f"A habit has {DAYS} marks, one a day, not {len(times)}.")
+    return Habit(name, tuple(_mark(status) for status in times), time_period_of(name))
 
 
 def add_habit(board: Board, name: str) -> Board:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from habits.board import Board, BoardKey, decode_key, encode_key
+from habits.board import Board, BoardKey, decode_key, encode_key, unit_prefix
 from habits.comparison import differences, equal_marks, image, marks
 from habits.preflight import legacy_readable, owners_known
 from habits.refusals import code_for_error
@@ -27,6 +27,7 @@ boards: Migration[BoardKey, Board] = Migration(
         "week_start": key.week_start.isoformat(),
     },
     unit=lambda key: str(key.owner),
+    unit_prefix=unit_prefix,
     differences=differences,
     marks=marks,
     equal_marks=equal_marks,

@@ -46,6 +46,10 @@ class Settings:
         sync_batch: dirty notices that the applier takes at a time.
         sync_poll: how often the applier looks although nobody called.
         sync_retry_first_delay, sync_retry_longest_delay: bounds of its backoff for one key.
+        write_patience: how long a user's write waits for what others hold before it is given up.
+        follower_patience: how long its second half, in the follower, may keep a user waiting.
+        dual_write_verified_percent: share of the written documents that are loaded from both stores and compared.
+        metrics_flush: how often what a process counted is written to the database.
         compare_batch: documents that validation compares in one snapshot.
         suspect_rounds: how often a suspected difference is looked at again.
         suspect_patience: for how long, in all, at the end of a validation.
@@ -84,6 +88,11 @@ class Settings:
     sync_retry_first_delay: timedelta = timedelta(milliseconds=200)
     sync_retry_longest_delay: timedelta = timedelta(minutes=5)
 
+    write_patience: timedelta = timedelta(seconds=5)
+    follower_patience: timedelta = timedelta(milliseconds=150)
+    dual_write_verified_percent: int = 100
+    metrics_flush: timedelta = timedelta(seconds=5)
+
     compare_batch: int = 1_000
     suspect_rounds: int = 12
     suspect_patience: timedelta = timedelta(seconds=3)
@@ -106,6 +115,7 @@ _ORDERED = (
     ("RETRY_FIRST_DELAY", "RETRY_LONGEST_DELAY"),
     ("SYNC_RETRY_FIRST_DELAY", "SYNC_RETRY_LONGEST_DELAY"),
     ("BATCH_TARGET", "LEASE"),
+    ("FOLLOWER_PATIENCE", "WRITE_PATIENCE"),
 )
 """Pairs of which the first must not be greater than the second."""
 

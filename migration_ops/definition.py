@@ -174,10 +174,13 @@ class CapturedTable:
     Attributes:
         table: its name.
         row: SQL expression over a row of the transition table that gives the row's id as text, e.g. `id::text`.
+        keys: where the table is part of documents and not made of rows with identities of their own: SQL that selects
+            the encoded keys of the documents from the transition table `{changed}`; other tables are `{schema}.name`.
     """
 
     table: str
     row: str = "id::text"
+    keys: str = ""
 
 
 class Store(Protocol[KeyT, DocumentT]):
@@ -186,6 +189,12 @@ class Store(Protocol[KeyT, DocumentT]):
     @property
     def captured_tables(self) -> Sequence[CapturedTable]:
         """Tables for capture triggers. Empty: changes past the app are found by `RowStore.fingerprints` instead."""
+        ...
+
+    @property
+    def transactional(self) -> bool:
+        """Whether what is written takes part in the caller's transaction. If not, as in a file, it is there at once and
+        no rollback brings the old content back."""
         ...
 
     def spans(self, parts: int) -> list[Span]:
@@ -279,11 +288,25 @@ class ListsKeys(Protocol[KeyT]):
         ...
 
 
+@runtime_checkable
+class ListsUnits(Protocol[KeyT]):
+    """What a store offers whose documents an app lists by unit, e.g. all weeks of one family."""
+
+    def keys_of_unit(self, unit: str) -> set[KeyT]:
+        """The keys of all documents of this unit, those with rejected rows included."""
+        ...
+
+
 class RowStore(Store[KeyT, DocumentT], Protocol[KeyT, DocumentT]):
     """A store whose documents are made of rows with identities of their own: the legacy side."""
 
     def keys_of(self, rows: Collection[str]) -> dict[str, KeyT | None]:
         """The key each of these rows has by its present content: None where it cannot be read; gone rows are absent."""
+        ...
+
+    def without_rejected(self) -> RowStore[KeyT, DocumentT]:
+        """The same store to which rejected rows do not count: a document is what its other rows say, and writing it
+        leaves the rejected ones as they are."""
         ...
 
     def keyless(self, rows: Collection[str]) -> list[Rejection[KeyT]]:
@@ -362,6 +385,7 @@ class Migration(Generic[KeyT, DocumentT]):
         encode_key, decode_key: key to canonical text and back, one to one.
         describe_key: the key's parts by name, as reports show them; all strings.
         unit: what reads and writes move together for, e.g. the owner.
+        unit_prefix: what the canonical texts of all keys of a unit begin with, and no others.
         differences: the fields in which a legacy and a modern document differ; empty exactly when they are equal.
         marks: how many values worth counting a document holds.
         equal_marks: how many of them two documents of one key agree on.
@@ -385,6 +409,7 @@ class Migration(Generic[KeyT, DocumentT]):
     decode_key: Callable[[str], KeyT]
     describe_key: Callable[[KeyT], Mapping[str, str]]
     unit: Callable[[KeyT], str]
+    unit_prefix: Callable[[str], str]
     differences: Callable[[DocumentT, DocumentT], list[FieldDifference]]
     marks: Callable[[DocumentT], int]
     equal_marks: Callable[[DocumentT, DocumentT], int]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 
 from django.db import DatabaseError
@@ -13,6 +16,25 @@ DEADLOCK = "40P01"
 
 _SHORTEST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.05
+
+
+_bound: ContextVar[timedelta | None] = ContextVar("migration_ops.patience.bound", default=None)
+
+
+@contextmanager
+def bounded_by(limit: timedelta) -> Iterator[None]:
+    """Within this block nothing that asks `bounded` waits for longer than this."""
+    token = _bound.set(bounded(limit))
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def bounded(usual: timedelta) -> timedelta:
+    """How long to wait for others where one would usually wait for `usual`: for what no `lock_timeout` governs."""
+    bound = _bound.get()
+    return usual if bound is None else min(usual, bound)
 
 
 def sqlstate(error: DatabaseError) -> str | None:

@@ -6,6 +6,7 @@ derived from `TRANSITIONS`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,8 +32,12 @@ class Stage(StrEnum):
 
 ORDER = tuple(Stage)
 
-CAPTURING_LEGACY = frozenset({Stage.DUAL_WRITE, Stage.SHADOW, Stage.RAMP})
-"""Stages in which changes of the legacy store that go past the app are captured."""
+CAPTURING: Mapping[Side, frozenset[Stage]] = {
+    Side.LEGACY: frozenset({Stage.DUAL_WRITE, Stage.SHADOW, Stage.RAMP, Stage.LIVE}),
+    Side.MODERN: frozenset({Stage.RAMP, Stage.LIVE}),
+}
+"""Stages in which changes of a store that go past the app are captured: legacy for as long as somebody may write it,
+modern as soon as its word counts for somebody, so that the way back loses nothing."""
 
 BACKFILLING = frozenset({Stage.DUAL_WRITE, Stage.SHADOW})
 """Stages in which the backfill may run: capture is on, and legacy is in authority for every key."""

@@ -15,11 +15,11 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 
 from migration_ops import blockers, conf, fence, gates, guards, history, stages, state
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import FenceBusy, GateClosed, IllegalTransition, Refused, StageChanged
 from migration_ops.failpoints import failpoint, label
 from migration_ops.gates import Gate
-from migration_ops.models import MigrationState
+from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, milliseconds, sqlstate
 from migration_ops.stages import Stage, Transition
 from migration_ops.state import State
@@ -153,7 +153,7 @@ def _make(migration: AnyMigration, seen: State, step: Transition, *, actor: str,
             if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK):
                 raise
             if patience.is_over:
-                tables = [captured.table for captured in migration.legacy().captured_tables]
+                tables = [captured.table for side in Side for captured in migration.store(side).captured_tables]
                 raise FenceBusy(
                     f"The step from {step.source} to {step.target} got no lock for {patience}; nothing was changed: "
                     + blockers.named(blockers.of_tables(tables), f"on {', '.join(tables)}")
@@ -175,13 +175,11 @@ def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: s
         _not_held(before)
     found = _open(step, gates.evaluate(migration, step.gates, fenced=True))
     evidence: dict[str, Any] = {"version": before.version + 1, "gates": [gate.as_dict() for gate in found]}
-    captures, captured = (stage in stages.CAPTURING_LEGACY for stage in (step.target, step.source))
-    if captures and not captured:
-        capture.install(migration)
-    elif captured and not captures:
-        capture.remove(migration)
+    switched = {side: _switch_capture(migration, step, side) for side in Side}[Side.LEGACY]
+    if switched is False:
+        _refuse_to_leave_behind(migration)
         evidence["note"] = BACKFILL_AGAIN
-    _write(migration, before, _moved(before, step), switched=captures if captures != captured else None)
+    _write(migration, before, _moved(before, step), switched=switched)
     history.append(
         migration,
         actor=actor,
@@ -195,6 +193,26 @@ def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: s
         cursor.execute("SELECT pg_notify(%s, %s)", [state.CHANNEL, migration.name])
     failpoint(CHANGED)
     return Step(before, state.read(migration), found)
+
+
+def _switch_capture(migration: AnyMigration, step: Transition, side: Side) -> bool | None:
+    """Capture of this side as the new stage wants it; whether it was switched on or off, None where it stays."""
+    captures, captured = (stage in stages.CAPTURING[side] for stage in (step.target, step.source))
+    if captures and not captured:
+        capture.install(migration, side=side)
+    elif captured and not captures:
+        capture.remove(migration, side=side)
+    return captures if captures != captured else None
+
+
+def _refuse_to_leave_behind(migration: AnyMigration) -> None:
+    """What was written to modern and has not reached legacy yet would be lost where nobody carries it over any more."""
+    waiting = DirtyKey.objects.filter(migration=migration.name, side=Side.MODERN.value).count()
+    if waiting:
+        raise Refused(
+            f"{waiting} changes of the modern store of {migration.name} have not reached legacy yet and would be lost."
+            " Run `manage.py sync_changes` first."
+        )
 
 
 def _write(migration: AnyMigration, before: State, after: State, *, switched: bool | None) -> None:

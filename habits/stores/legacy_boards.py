@@ -6,7 +6,7 @@ so far; what they say differently is listed. The result does not depend on the o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,6 +70,23 @@ def _add(batch: Batch[BoardKey, Board], assembled: AssembledBoard) -> None:
     if len(assembled.rows) > 1:
         rows = tuple(row.row for row in assembled.rows)
         batch.merges.append(Merge(assembled.board.key, rows, assembled.conflicts))
+
+
+Accepted = Callable[[Collection[str]], Mapping[str, str]]
+"""Fingerprints of those of the given rows that a person decided to leave behind."""
+
+LeftBehind = Callable[[Collection[Rejection[BoardKey]]], Mapping[str, str]]
+"""Fingerprints of those of the given rejected rows that do not hold their boards."""
+
+
+def left_by_decision(accepted: Accepted) -> LeftBehind:
+    """Rejected rows hold their boards but for those that a person accepted."""
+    return lambda rejected: accepted([rejection.row for rejection in rejected])
+
+
+def left_always(rejected: Collection[Rejection[BoardKey]]) -> Mapping[str, str]:
+    """No rejected row holds its board: what is left of the board counts."""
+    return {rejection.row: rejection.fingerprint for rejection in rejected}
 
 
 def assemble(

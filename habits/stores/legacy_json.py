@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from habits.board import Board, BoardKey, decode_key, encode_key
+from habits.board import Board, BoardKey, decode_key, encode_key, unit_prefix
 from habits.stores import json_changes as changes
 from habits.stores.json_archive import archive
 from habits.stores.json_entry import Entry, position_of
@@ -36,15 +37,22 @@ from habits.stores.json_file import (
 from habits.stores.json_index import FileIndex, Snapshot
 from habits.stores.json_record import RecordDecoder, decode_checked
 from habits.stores.json_rewrite import apply
-from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
+from habits.stores.legacy_boards import (
+    Accepted,
+    AssembledBoard,
+    Assembly,
+    assemble,
+    left_always,
+    left_by_decision,
+)
 from habits.stores.legacy_queries import users_among
 from habits.stores.legacy_rows import MAX_ID, MAX_RECORD_BYTES, ParsedRow, owner_of
 from habits.stores.legacy_verdict import parse
 from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
+from migration_ops.patience import bounded
 from migration_ops.sync.bookkeeping import accepted_rows
 
-Accepted = Callable[[Collection[str]], Mapping[str, str]]
 ResultT = TypeVar("ResultT")
 
 PAGE_BYTES = 8 * 1024 * 1024
@@ -70,6 +78,7 @@ class LegacyJsonStore:
     """
 
     captured_tables: tuple[CapturedTable, ...] = ()
+    transactional = False
 
     def __init__(
         self,
@@ -82,10 +91,23 @@ class LegacyJsonStore:
         if not str(path):
             raise UnusableInput("No legacy file is named; set LEGACY_JSON_PATH.")
         self._path = Path(path)
-        self._accepted: Accepted = accepted or partial(accepted_rows, migration)
+        self._left_behind = left_by_decision(accepted or partial(accepted_rows, migration))
         self._migration = migration
         self._patience = patience
         self._index = FileIndex(self._path, settings.VAR_DIR / "spool")
+
+    def without_rejected(self) -> LegacyJsonStore:
+        store = copy(self)
+        store._left_behind = left_always
+        return store
+
+    def keys_of_unit(self, unit: str) -> set[BoardKey]:
+        def read(snapshot: Snapshot) -> set[BoardKey]:
+            begin = unit_prefix(unit)
+            query = "SELECT DISTINCT key FROM record WHERE key >= ? AND key < ?"
+            return {decode_key(str(key)) for (key,) in snapshot.rows(query, begin, f"{begin}\U0010ffff")}
+
+        return self._read(read)
 
     def spans(self, parts: int) -> list[Span]:
         return self._read(partial(_spans, parts=parts))
@@ -199,7 +221,10 @@ class LegacyJsonStore:
         """Replace the file by what `plan` makes of its present version."""
         for _ in range(_ATTEMPTS):
             try:
-                with rewriting(self._path, patience=self._patience) as target, self._index.snapshot() as snapshot:
+                with (
+                    rewriting(self._path, patience=bounded(self._patience)) as target,
+                    self._index.snapshot() as snapshot,
+                ):
                     wanted, going, result = plan(snapshot)
                     if wanted:
                         archive(self._migration, going)
@@ -239,8 +264,8 @@ class LegacyJsonStore:
         return outcomes
 
     def _assemble(self, outcomes: Collection[ParsedRow | Rejection[BoardKey]]) -> Assembly:
-        rejected = [outcome.row for outcome in outcomes if isinstance(outcome, Rejection)]
-        return assemble(outcomes, self._accepted(rejected) if rejected else {})
+        rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
+        return assemble(outcomes, self._left_behind(rejected) if rejected else {})
 
     def _writable(self, snapshot: Snapshot, keys: Iterable[BoardKey]) -> list[AssembledBoard]:
         assembly = self._load(snapshot, keys, exact=True)

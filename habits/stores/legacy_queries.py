@@ -147,6 +147,12 @@ def heads_of_keys(keys: Collection[BoardKey], *, known: Collection[int] = ()) ->
     return {number: key for number, key in found.items() if key in wanted}
 
 
+def keys_of_owner(owner: UUID) -> set[BoardKey]:
+    """The keys of all rows of this owner that have a readable one."""
+    heads = _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE h.user_id = %s", [owner])
+    return {key for head in heads if (key := key_of(head)) is not None}
+
+
 def contents_of_page(span: Span, limit: int) -> dict[int, Seen]:
     """The next rows of the span by id, read and judged, in the order of their ids; nothing is locked."""
     where, arguments = _within(span)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from copy import copy
 from functools import partial
 from uuid import UUID
 
@@ -11,7 +12,14 @@ from django.db import connection
 from habits.board import Board, BoardKey
 from habits.stores import legacy_queries as queries
 from habits.stores import legacy_writes as writes
-from habits.stores.legacy_boards import AssembledBoard, Assembly, assemble
+from habits.stores.legacy_boards import (
+    Accepted,
+    AssembledBoard,
+    Assembly,
+    assemble,
+    left_always,
+    left_by_decision,
+)
 from habits.stores.legacy_changes import new_record, write_back
 from habits.stores.legacy_queries import Outcome
 from habits.stores.legacy_rows import key_of, owner_of
@@ -19,8 +27,6 @@ from habits.stores.legacy_schema import TABLE
 from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.sync.bookkeeping import accepted_rows
-
-Accepted = Callable[[Collection[str]], Mapping[str, str]]
 
 
 class LegacyTableStore:
@@ -32,10 +38,20 @@ class LegacyTableStore:
     """
 
     captured_tables = (CapturedTable(TABLE, "id::text"),)
+    transactional = True
 
     def __init__(self, accepted: Accepted | None = None, migration: str = "boards") -> None:
-        self._accepted: Accepted = accepted or partial(accepted_rows, migration)
+        self._left_behind = left_by_decision(accepted or partial(accepted_rows, migration))
         self._migration = migration
+
+    def without_rejected(self) -> LegacyTableStore:
+        store = copy(self)
+        store._left_behind = left_always
+        return store
+
+    def keys_of_unit(self, unit: str) -> set[BoardKey]:
+        owner = owner_of(unit)
+        return set() if owner is None else queries.keys_of_owner(owner)
 
     def spans(self, parts: int) -> list[Span]:
         with connection.cursor() as cursor:
@@ -198,5 +214,5 @@ class LegacyTableStore:
         return self._assemble([outcome for outcome in outcomes if outcome.key in wanted])
 
     def _assemble(self, outcomes: Collection[Outcome]) -> Assembly:
-        rejected = [outcome.row for outcome in outcomes if isinstance(outcome, Rejection)]
-        return assemble(outcomes, self._accepted(rejected) if rejected else {})
+        rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
+        return assemble(outcomes, self._left_behind(rejected) if rejected else {})

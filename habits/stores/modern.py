@@ -57,6 +57,32 @@ SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER (
  ORDER BY id
 """
 
+KEYS_OF_OWNER = """
+SELECT c.user_id, c.name, w.week_start_date FROM children c JOIN weeks w ON w.child_id = c.id WHERE c.user_id = %s::uuid
+"""
+
+_ENCODED = """
+SELECT format('[%s,%s,%s]', to_json(c.user_id::text), to_json(c.name),
+              to_json(to_char(w.week_start_date, 'YYYY-MM-DD')))
+"""
+
+CAPTURED = (
+    CapturedTable("children", keys=f"{_ENCODED} FROM {{changed}} c JOIN {{schema}}.weeks w ON w.child_id = c.id"),
+    CapturedTable("weeks", keys=f"{_ENCODED} FROM {{changed}} w JOIN {{schema}}.children c ON c.id = w.child_id"),
+    CapturedTable(
+        "habits",
+        keys=f"{_ENCODED} FROM {{changed}} h JOIN {{schema}}.weeks w ON w.id = h.week_id"
+        " JOIN {schema}.children c ON c.id = w.child_id",
+    ),
+    CapturedTable(
+        "habit_records",
+        keys=f"{_ENCODED} FROM {{changed}} r JOIN {{schema}}.habits h ON h.id = r.habit_id"
+        " JOIN {schema}.weeks w ON w.id = h.week_id JOIN {schema}.children c ON c.id = w.child_id",
+    ),
+)
+"""A change of any row of a board is a change of the board; its key is written as `board.encode_key` writes it. Rows
+that hang on nothing are part of no board."""
+
 SAMPLE = "SELECT id FROM weeks ORDER BY uuid_hash_extended(id, %s), id LIMIT %s"
 
 ESTIMATE = """
@@ -99,10 +125,11 @@ class ModernStore:
     missing comes out under a key that no legacy row can have. `lock` and `claim` lock the rows of `weeks`.
     """
 
-    @property
-    def captured_tables(self) -> Sequence[CapturedTable]:
-        """None yet: writes past the app on this side count only once modern is in authority."""
-        return ()
+    captured_tables = CAPTURED
+    transactional = True
+
+    def keys_of_unit(self, unit: str) -> set[BoardKey]:
+        return {BoardKey(*key) for key in _query(KEYS_OF_OWNER, [unit])}
 
     def spans(self, parts: int) -> list[Span]:
         ends = [str(week_id) for (week_id,) in _query(SPANS, [parts])]

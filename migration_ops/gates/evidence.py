@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Count, Min, Q
 
 from migration_ops import conf, preflight, state
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates.gate import Gate, Verdict
 from migration_ops.models import (
     Difference,
@@ -22,6 +22,7 @@ from migration_ops.models import (
     RunKind,
     RunStatus,
 )
+from migration_ops.stages import CAPTURING
 from migration_ops.sync import capture
 
 MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
@@ -53,9 +54,11 @@ def _preflight(report: preflight.Report) -> Gate:
 
 def capture_intact(migration: AnyMigration) -> Gate:
     """Every change past the app is noticed, and none was lost since capture was last known to be whole."""
-    found = capture.status(migration)
-    missing = len(found.gaps) + found.lost
-    return _counted("capture_intact", missing, n=len(found.tables), good=found.message, bad=found.message)
+    stage = state.stage(migration)
+    found = [capture.status(migration, side=side) for side in Side if stage in CAPTURING[side] or side is Side.LEGACY]
+    missing = sum(len(status.gaps) for status in found) + found[0].lost
+    message = next((status.message for status in found if not status.intact), found[0].message)
+    return _counted("capture_intact", missing, n=sum(len(s.tables) for s in found), good=message, bad=message)
 
 
 def backfill_complete(migration: AnyMigration) -> Gate:

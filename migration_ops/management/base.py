@@ -21,6 +21,7 @@ from rich.console import Console, RenderableType
 from migration_ops import registry
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError
+from migration_ops.observe import metrics
 
 
 class Terminated(KeyboardInterrupt):
@@ -110,6 +111,7 @@ class OperatorCommand(BaseCommand):
             outcome = self._failed(str(error), error.exit_code, partial)
         except DatabaseError as error:
             outcome = self._failed(_database_sentence(error), ExitCode.FAILED, partial)
+        metrics.flush()
         if options["json"]:
             self.stdout.write(json.dumps(outcome.data, ensure_ascii=False, default=str))
         elif outcome.text:

@@ -5,6 +5,7 @@ from migration_ops.models.dirty_key import DirtyKey
 from migration_ops.models.flag import Flag
 from migration_ops.models.history import HistoryEntry, HistoryHead
 from migration_ops.models.lineage import Lineage, MergeRecord
+from migration_ops.models.metric import Metric
 from migration_ops.models.polled_version import PolledVersion
 from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
 from migration_ops.models.run import Run, RunKind, RunRange, RunStatus
@@ -20,6 +21,7 @@ __all__ = [
     "HistoryHead",
     "Lineage",
     "MergeRecord",
+    "Metric",
     "MigrationState",
     "PolledVersion",
     "QuarantineItem",

@@ -21,14 +21,16 @@ from typing import Any
 
 from django.db import Error, connection, transaction
 
-from migration_ops import stages, state
+from migration_ops import state
 from migration_ops.backfill.errors import Backoff, Kind, kind, sentence, sqlstate
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
+from migration_ops.rollout import routing
 from migration_ops.stages import Stage
+from migration_ops.state import State
 from migration_ops.sync import bookkeeping, carry, dirty, origin, polling
 from migration_ops.sync.dirty import Notice
 
@@ -100,6 +102,35 @@ def drain(migration: AnyMigration, *, limit: int | None = None, stop: Callable[[
     return total
 
 
+def apply_keys(migration: AnyMigration, keys: Collection[Any]) -> Applied:
+    """Work off the notices that name these keys, now; those that fail stay on the list and back off.
+
+    Raises:
+        Refused: at this stage the stores are not kept in step.
+        DatabaseError: the database is not there.
+    """
+    refuse_unless_synced(migration)
+    ids = dirty.of_keys(migration, keys)
+    return _alone_by_id(migration, ids) if ids else Applied()
+
+
+def carry_over(migration: AnyMigration, keys: Collection[Any], source: Side, *, conflicts: Collection[Any]) -> None:
+    """Make the other side say of these keys what `source` says, in the caller's transaction, which holds their locks.
+
+    Args:
+        conflicts: those of the keys that changed on the other side as well; what it said is kept as a before-image.
+
+    Raises:
+        DatabaseError, MigrationOpsError: it could not be; undo it.
+    """
+    if source is Side.LEGACY:
+        decides = partial(_legacy_decides, migration, state.read(migration))
+        for key in keys:
+            carry.from_legacy(migration, {key}, conflicts=conflicts, at=dirty.now(), decides=decides(key))
+    else:
+        carry.from_modern(migration, keys, conflicts=conflicts, at=dirty.now())
+
+
 def lag_p95(lags: Collection[float]) -> float | None:
     """The lag in milliseconds that 95 % stay within (nearest rank); None where nothing was applied."""
     if not lags:
@@ -141,7 +172,10 @@ def _one_by_one(migration: AnyMigration, notices: Iterable[Notice]) -> Applied:
 
 
 def _alone(migration: AnyMigration, group: list[Notice]) -> Applied:
-    ids = [notice.id for notice in group]
+    return _alone_by_id(migration, [notice.id for notice in group])
+
+
+def _alone_by_id(migration: AnyMigration, ids: list[int]) -> Applied:
     try:
         return _written_or_set_aside(migration, partial(dirty.claim_these, migration, ids))
     except Error as error:
@@ -174,8 +208,8 @@ def _batch(
         origin.announce()
         wait_at_most(KEY_PATIENCE)
         enter_fence(migration)
-        stage = state.stage(migration)
-        _refuse_unless_synced(migration, stage)
+        now = state.read(migration)
+        _refuse_unless_synced(migration, now.stage)
         notices = claim()
         if not notices:
             return Applied()
@@ -184,7 +218,7 @@ def _batch(
         lock_keys(migration, changed)
         failpoint(_LOCKED)
         wait_at_most(ROW_PATIENCE)
-        _carry(migration, changed, stage, from_legacy)
+        _carry(migration, changed, now, from_legacy)
         if keyless:
             bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
         bookkeeping.forget(migration, gone)
@@ -217,24 +251,24 @@ def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict
 
 
 def _carry(
-    migration: AnyMigration, changed: dict[Any, set[Side]], stage: Stage, from_legacy: Callable[..., None]
+    migration: AnyMigration, changed: dict[Any, set[Side]], now: State, from_legacy: Callable[..., None]
 ) -> None:
     encoded = {migration.encode_key(key): key for key in changed}
     for key, side in dirty.sides(migration, encoded):
         changed[encoded[key]].add(side)
     both = {key for key, sides in changed.items() if len(sides) == 2}
-    winner = authority(stage)
-    sources = {key: winner if key in both else next(iter(sides)) for key, sides in changed.items()}
+    words = {key: routing.authority(migration, migration.unit(key), now).side for key in changed}
+    sources = {key: words[key] if key in both else next(iter(sides)) for key, sides in changed.items()}
     at = dirty.now()
-    to_modern = partial(from_legacy, decides=stages.authority(stage) is Side.LEGACY)
-    for source, carry_over in ((Side.LEGACY, to_modern), (Side.MODERN, carry.from_modern)):
-        keys = {key for key, side in sources.items() if side is source}
-        carry_over(migration, keys, conflicts=both & keys, at=at)
+    for decides in (True, False):
+        keys = {key for key, side in sources.items() if side is Side.LEGACY and (words[key] is side) is decides}
+        from_legacy(migration, keys, conflicts=both & keys, at=at, decides=decides)
+    keys = {key for key, side in sources.items() if side is Side.MODERN}
+    carry.from_modern(migration, keys, conflicts=both & keys, at=at)
 
 
-def authority(stage: Stage) -> Side:
-    """Whose word counts where both sides changed. At `ramp`, where it depends on the unit, legacy for all as yet."""
-    return stages.authority(stage) or Side.LEGACY
+def _legacy_decides(migration: AnyMigration, now: State, key: Any) -> bool:
+    return routing.authority(migration, migration.unit(key), now).side is Side.LEGACY
 
 
 def refuse_unless_synced(migration: AnyMigration) -> None:

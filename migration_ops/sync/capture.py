@@ -50,15 +50,14 @@ BEGIN
     BEGIN
         IF TG_OP = 'INSERT' THEN
             INSERT INTO {dirty} (migration, side, {column}, created_at)
-            SELECT {migration}, {side}, {expression}, clock_timestamp() FROM changed_to;
+            SELECT {migration}, {side}, changed, clock_timestamp() FROM ({after}) AS rows (changed);
         ELSIF TG_OP = 'DELETE' THEN
             INSERT INTO {dirty} (migration, side, {column}, created_at)
-            SELECT {migration}, {side}, {expression}, clock_timestamp() FROM changed_from;
+            SELECT {migration}, {side}, changed, clock_timestamp() FROM ({before}) AS rows (changed);
         ELSE
             INSERT INTO {dirty} (migration, side, {column}, created_at)
             SELECT {migration}, {side}, changed, clock_timestamp()
-              FROM (SELECT {expression} AS changed FROM changed_to
-                     UNION SELECT {expression} FROM changed_from) AS both_sides;
+              FROM ({after} UNION {before}) AS rows (changed);
         END IF;
         IF FOUND AND pg_notification_queue_usage() < 0.5 THEN
             PERFORM pg_notify({channel}, {migration});
@@ -177,15 +176,25 @@ class _Watch:
         body = sql.SQL(_BODY).format(
             setting=sql.Literal(SETTING),
             dirty=sql.Identifier(self.schema, "migration_ops_dirtykey"),
-            column=sql.Identifier("row" if self.side is Side.LEGACY else "key"),
+            column=sql.Identifier("key" if self.table.keys else "row"),
             migration=sql.Literal(self.migration.name),
             side=sql.Literal(self.side.value),
-            expression=sql.SQL(self.table.row),  # declared in code, never input
+            after=self._changed("changed_to"),
+            before=self._changed("changed_from"),
             channel=sql.Literal(CHANNEL),
             lost=sql.Literal(f"{_quoted(self.schema)}.{LOST}"),
         )
         refusal = sql.SQL(_TRUNCATE_BODY).format(migration=sql.Literal(self.migration.name))
         return {self.function("insert"): _text(body), self.function(_TRUNCATE): _text(refusal)}
+
+    def _changed(self, transition_table: str) -> sql.Composable:
+        """Selects rows or keys of what is in this transition table; both are declared in code, never input."""
+        if not self.table.keys:
+            return sql.SQL(f"SELECT {self.table.row} FROM {transition_table}")
+        schema = _quoted(self.schema)
+        return sql.SQL(f"SELECT DISTINCT * FROM ({self.table.keys}) AS keys").format(
+            changed=sql.SQL(transition_table), schema=sql.SQL(schema)
+        )
 
     def family(self) -> list[tuple[str, str, int]]:
         """Schema, name and oid of the table and all that inherit from it.
@@ -259,7 +268,7 @@ def install(migration: AnyMigration, *, side: Side = Side.LEGACY) -> bool:
     """
     watches = _watches(migration, side)
     if not watches:
-        return polling.begin(migration)
+        return side is Side.LEGACY and polling.begin(migration)
     changed = [watch.install() for watch in watches]
     return any(changed)
 
@@ -267,7 +276,7 @@ def install(migration: AnyMigration, *, side: Side = Side.LEGACY) -> bool:
 def remove(migration: AnyMigration, *, side: Side = Side.LEGACY) -> None:
     """Watch no longer. Takes ACCESS EXCLUSIVE locks on the captured tables; set `lock_timeout` before."""
     watches = _watches(migration, side)
-    if not watches:
+    if not watches and side is Side.LEGACY:
         polling.end(migration)
     for watch in watches:
         watch.remove()

@@ -117,11 +117,18 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     if gone:
         legacy.delete(gone)
     failpoint(_SAVED)
-    after = legacy.load(keys)
-    bookkeeping.record(migration, after, looked_at=keys)
-    bookkeeping.forget_merges(migration, gone)
-    bookkeeping.forget(migration, _vanished(migration, keys, after))
+    record_rows(migration, keys)
     failpoint(_RECORDED)
+
+
+def record_rows(migration: AnyMigration, keys: Collection[Any]) -> Batch[Any, Any]:
+    """Bring lineage, quarantine and merges in step with the legacy rows these keys have after they were written; those
+    rows."""
+    after = migration.legacy().load(keys)
+    bookkeeping.record(migration, after, looked_at=keys)
+    bookkeeping.forget_merges(migration, set(keys) - after.by_key().keys())
+    bookkeeping.forget(migration, _vanished(migration, keys, after))
+    return after
 
 
 def _keep_images(

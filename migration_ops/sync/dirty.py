@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.db import connection
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
+from migration_ops.sync import autonomous
 
 CHANNEL = "migration_ops_dirty"
 """PostgreSQL channel on which whoever adds to the list calls the applier; the payload is the migration's name."""
@@ -32,6 +33,11 @@ DELETE FROM migration_ops_dirtykey WHERE id = ANY(%s)
 RETURNING extract(epoch FROM clock_timestamp() - created_at) * 1000
 """
 
+_MARK_FOR_GOOD = """
+INSERT INTO migration_ops_dirtykey (migration, side, key, created_at, not_before)
+VALUES (%s, %s, %s, clock_timestamp(), clock_timestamp() + %s) RETURNING id
+"""
+
 # By key, as the list names it or as the lineage has the row it names; taken or not.
 _SIDES = """
 SELECT key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
@@ -39,6 +45,17 @@ SELECT key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND
 SELECT lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
   JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
  WHERE dirty.migration = %(migration)s AND lineage.key = ANY(%(keys)s)
+"""
+
+_EXCEPTIONAL = """
+SELECT key FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key LIKE %(begins)s
+ UNION
+SELECT lineage.key FROM migration_ops_dirtykey AS dirty
+  JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
+ WHERE dirty.migration = %(migration)s AND lineage.key LIKE %(begins)s
+ UNION
+SELECT key FROM migration_ops_quarantineitem
+ WHERE migration = %(migration)s AND status = 'open' AND key LIKE %(begins)s
 """
 
 _DEFER = """
@@ -79,6 +96,34 @@ def _mark(migration: AnyMigration, side: Side, column: str, values: list[str]) -
             [migration.name, side.value, values],
         )
         cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
+
+
+def mark_for_good(migration: AnyMigration, key: Any, *, side: Side, not_before: timedelta) -> int:
+    """Put this key on the list in a transaction of its own, whatever becomes of the caller's; the notice's id.
+
+    Args:
+        not_before: how long the applier leaves it alone, for the caller to finish and `withdraw` it.
+    """
+    ((notice,),) = autonomous.execute(
+        _MARK_FOR_GOOD, [migration.name, side.value, migration.encode_key(key), not_before]
+    )
+    return int(notice)
+
+
+def withdraw(notice: int) -> None:
+    """Take a notice off the list with the commit of the caller's transaction: what it spoke of is done."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM migration_ops_dirtykey WHERE id = %s", [notice])
+
+
+def of_keys(migration: AnyMigration, keys: Collection[Any]) -> list[int]:
+    """Ids of the notices that name one of these keys."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND key = ANY(%s)",
+            [migration.name, [migration.encode_key(key) for key in keys]],
+        )
+        return [notice for (notice,) in cursor.fetchall()]
 
 
 def remaining(migration: AnyMigration) -> int:
@@ -157,6 +202,14 @@ def sides(migration: AnyMigration, keys: Collection[str]) -> list[tuple[str, Sid
     with connection.cursor() as cursor:
         cursor.execute(_SIDES, {"migration": migration.name, "keys": list(keys)})
         return [(key, Side(side)) for key, side in cursor.fetchall()]
+
+
+def exceptional(migration: AnyMigration, prefix: str) -> set[str]:
+    """Encoded keys with this beginning that are on the list, or of which a row waits in quarantine."""
+    with connection.cursor() as cursor:
+        begins = prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        cursor.execute(_EXCEPTIONAL, {"migration": migration.name, "begins": begins})
+        return {key for (key,) in cursor.fetchall()}
 
 
 def pending(migration: AnyMigration, side: Side, keys: Collection[str]) -> set[str]:

@@ -21,6 +21,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage, Difference, DifferenceStatus
+from migration_ops.rollout import routing
 from migration_ops.stages import Stage
 from migration_ops.sync import carry, dirty, origin
 from migration_ops.verify import strays
@@ -57,7 +58,7 @@ class Repair:
     """What was done, or in a dry run would be done; encoded keys, and how many of each kind.
 
     Attributes:
-        side: the follower, where it is written.
+        side: the follower, where it is written; at `ramp` the one of units that are still served from legacy.
         saved, deleted: changed.
         gone: equal already when looked at under the lock.
         kept: extras that nobody asked to remove.
@@ -99,9 +100,9 @@ def repair(
 ) -> Repair:
     """Repair every difference of this validation, and remove its strays; a second time there is nothing to do.
 
-    The store in authority at the present stage has the word; at `ramp`, where that depends on the unit, it is legacy,
-    to which every unit can go back. Extras are removed only with `delete_extras`, and never after a validation that
-    did not see everything. For strays see `strays.remove`.
+    The store in authority has the word; at `ramp` that is the one from which the key's unit is served. Extras are
+    removed only with `delete_extras`, and never after a validation that did not see everything. For strays see
+    `strays.remove`.
 
     Raises:
         Refused: legacy is frozen or gone.
@@ -139,7 +140,9 @@ def plan(validation: Validation, *, delete_extras: bool = False) -> tuple[Repair
             continue
         try:
             with snapshot():
-                found = _find(migration, difference, would.side, delete_extras and validation.complete, lock=False)
+                unit = migration.unit(migration.decode_key(difference.key))
+                side = routing.authority(migration, unit).side.other
+                found = _find(migration, difference, side, delete_extras and validation.complete, lock=False)
         except Refused as error:
             would.failed.append(Failure(difference.key, str(error)))
             continue
@@ -166,11 +169,13 @@ def _repair_one(migration: AnyMigration, difference: Difference, actor: str, del
             origin.announce()
             with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):
                 locks.enter_fence(migration)
-                side = follower(state.stage(migration))
-            if side is not done.side:
+                now = state.read(migration)
+            if follower(now.stage) is not done.side:
                 raise Refused("The stage was changed meanwhile; validate again.")
+            key = migration.decode_key(difference.key)
+            side = routing.authority(migration, migration.unit(key), now).side.other
             with locks.waiting_for("the lock of this key", locks.KEY_PATIENCE):
-                locks.lock_keys(migration, [migration.decode_key(difference.key)])
+                locks.lock_keys(migration, [key])
             with locks.waiting_for("rows of this document", locks.ROW_PATIENCE):
                 found = _find(migration, difference, side, delete_extras, lock=True)
                 _carry_out(migration, difference, found, side, actor)

@@ -10,7 +10,7 @@ import psycopg
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.sync import capture
 
@@ -57,6 +57,21 @@ def begin_dual_write(migration: AnyMigration) -> None:
             " capture_since = clock_timestamp() WHERE name = %s",
             migration.name,
         )
+
+
+def go_to_ramp(migration: AnyMigration, *, percent: int) -> None:
+    """What `stage advance` does on the way from `dual_write` to `ramp`, without its gates."""
+    step = "UPDATE migration_ops_migrationstate SET stage = %s, percent = %s, version = version + 1 WHERE name = %s"
+    with transaction.atomic():
+        run(step, "shadow", 0, migration.name)
+        capture.install(migration, side=Side.MODERN)
+        run(step, "ramp", percent, migration.name)
+
+
+def go_to_live(migration: AnyMigration) -> None:
+    """The same on the way from `dual_write` to `live`."""
+    go_to_ramp(migration, percent=100)
+    run("UPDATE migration_ops_migrationstate SET stage = 'live', version = version + 1 WHERE name = %s", migration.name)
 
 
 def command(*arguments: str) -> tuple[int, dict[str, Any]]:

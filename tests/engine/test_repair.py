@@ -27,7 +27,7 @@ from migration_ops.stages import Stage
 from migration_ops.sync import dirty
 from migration_ops.verify import repair as repairs
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import begin_dual_write, noted, rows, run, second_connection
+from tests.engine.syncing import begin_dual_write, go_to_live, noted, rows, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
 from tests.engine.waiting import InThread
 from tests.notes import schema
@@ -254,9 +254,9 @@ def test_it_does_not_overwrite_a_change_that_is_on_its_way(damaged: AnyMigration
     assert ("home", "n0003", ["other"]) in schema.modern_rows()
 
 
-def test_its_own_writes_are_not_captured(damaged: AnyMigration, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_own_writes_are_not_captured(damaged: AnyMigration) -> None:
     begin_dual_write(damaged)
-    monkeypatch.setattr(repairs.state, "stage", lambda migration: Stage.LIVE)
+    go_to_live(damaged)
 
     _, data = validate_json("--repair", "--delete-extras")
 
@@ -277,8 +277,9 @@ def test_the_follower_of_the_stage_is_written(stage: Stage, written: Side) -> No
     assert repairs.follower(stage) is written
 
 
-def test_when_modern_is_in_authority_legacy_is_repaired(damaged: AnyMigration, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repairs.state, "stage", lambda migration: Stage.LIVE)
+def test_when_modern_is_in_authority_legacy_is_repaired(damaged: AnyMigration) -> None:
+    begin_dual_write(damaged)
+    go_to_live(damaged)
 
     code, data = validate_json("--repair", "--delete-extras")
 

@@ -19,6 +19,7 @@ notes: Migration[NoteKey, Note] = Migration(
     decode_key=lambda text: NoteKey(*json.loads(text)),
     describe_key=lambda key: {"notebook": key.notebook, "title": key.title},
     unit=lambda key: key.notebook,
+    unit_prefix=lambda notebook: json.dumps([notebook], ensure_ascii=False)[:-1] + ",",
     differences=differences,
     marks=lambda note: len(note.lines),
     equal_marks=equal_lines,

@@ -38,6 +38,13 @@ def _spans(table: str, parts: int) -> list[Span]:
 
 class LegacyNotes:
     captured_tables = (CapturedTable("legacy_notes", "id::text"),)
+    transactional = True
+    _rejected_count = True
+
+    def without_rejected(self) -> LegacyNotes:
+        store = LegacyNotes()
+        store._rejected_count = False
+        return store
 
     def spans(self, parts: int) -> list[Span]:
         return _spans("legacy_notes", parts)
@@ -95,6 +102,8 @@ class LegacyNotes:
                 groups[row.key].append(row)
         suspicious = [str(row.id) for rows in groups.values() for row in rows if reject(row)]
         accepted = accepted_rows("notes", suspicious)
+        if not self._rejected_count:
+            accepted = {str(row.id): row.fingerprint for rows in groups.values() for row in rows if reject(row)}
         return {key: assemble(key, rows, accepted) for key, rows in groups.items()}
 
     def absent(self, keys: Collection[NoteKey]) -> set[NoteKey]:
@@ -110,10 +119,9 @@ class LegacyNotes:
         return Saved(len(changed), len(documents) - len(changed))
 
     def delete(self, keys: Collection[NoteKey]) -> int:
-        return sum(
-            _execute("DELETE FROM legacy_notes WHERE notebook = %s AND btrim(title) = %s", list(key)) > 0
-            for key in keys
-        )
+        kept = "" if self._rejected_count else " AND body IS NOT NULL"
+        sql = f"DELETE FROM legacy_notes WHERE notebook = %s AND btrim(title) = %s{kept}"
+        return sum(_execute(sql, list(key)) > 0 for key in keys)
 
     def sample(self, size: int, seed: int) -> Batch[NoteKey, Note]:
         rows = _query(f"SELECT {COLUMNS} FROM legacy_notes ORDER BY md5(id::text || %s) LIMIT %s", [str(seed), size])
@@ -145,7 +153,12 @@ class LegacyNotes:
 
 
 class ModernNotes:
-    captured_tables = (CapturedTable("modern_notes", "id::text"),)
+    captured_tables = (
+        CapturedTable(
+            "modern_notes", keys="SELECT format('[%s, %s]', to_json(notebook), to_json(title)) FROM {changed}"
+        ),
+    )
+    transactional = True
 
     def spans(self, parts: int) -> list[Span]:
         return _spans("modern_notes", parts)

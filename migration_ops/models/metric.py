@@ -1,0 +1,40 @@
+"""What happened, counted by the minute."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Metric(models.Model):
+    """How often something happened in one minute, and how long it took.
+
+    Rows of several processes are added up: counts, and latency histograms bucket by bucket.
+
+    `name` says what was done, `side` in which store first, `outcome` how it went; `histogram[n]` counts what took
+    between the n-th and the next bound of `observe.histogram.BOUNDS`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    migration = models.CharField(_("migration"), max_length=100)
+    minute = models.DateTimeField(_("minute"))
+    name = models.CharField(_("what"), max_length=30)
+    side = models.CharField(_("store"), max_length=10, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=30, blank=True)
+    sqlstate = models.CharField(_("SQLSTATE"), max_length=40, blank=True)
+    count = models.BigIntegerField(_("count"))
+    seconds = models.FloatField(_("seconds in all"))
+    histogram = ArrayField(models.BigIntegerField(), verbose_name=_("histogram"))
+
+    class Meta:
+        verbose_name = _("metric")
+        verbose_name_plural = _("metrics")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["migration", "minute", "name", "side", "outcome", "sqlstate"], name="metric_once_a_minute"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M} {self.name} {self.side} {self.outcome}: {self.count}"

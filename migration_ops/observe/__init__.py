@@ -1,0 +1,1 @@
+"""What happened, counted: metrics a minute, kept in the database."""

@@ -1,0 +1,42 @@
+"""Latency histograms with buckets on a logarithmic scale, so that histograms of many processes add up; pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+BOUNDS: tuple[float, ...] = tuple(0.0001 * 2 ** (step / 4) for step in range(81))
+"""Upper bounds in seconds, from 0.1 ms to 105 s, four a doubling: a quantile is known to within 19 %."""
+
+SIZE = len(BOUNDS) + 1
+
+
+def empty() -> list[int]:
+    return [0] * SIZE
+
+
+def place(seconds: float) -> int:
+    """The bucket of this duration; the last one is for everything beyond the last bound."""
+    return bisect_left(BOUNDS, seconds)
+
+
+def merged(histograms: Sequence[Sequence[int]]) -> list[int]:
+    """All of them in one; shorter ones are taken to end with zeros."""
+    total = empty()
+    for histogram in histograms:
+        for number, count in enumerate(histogram):
+            total[number] += count
+    return total
+
+
+def quantile(histogram: Sequence[int], share: float) -> float | None:
+    """Seconds that this share of what was counted stays within, rounded up to the bucket's bound; None for nothing."""
+    count = sum(histogram)
+    if not count:
+        return None
+    wanted, seen = share * count, 0
+    for number, here in enumerate(histogram):
+        seen += here
+        if seen >= wanted and here:
+            return BOUNDS[min(number, len(BOUNDS) - 1)]
+    return BOUNDS[-1]

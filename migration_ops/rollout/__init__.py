@@ -1,0 +1,1 @@
+"""Who is served from which store, and why."""
