@@ -74,6 +74,13 @@ def execute(sql: str) -> None:
         cursor.execute(sql)
 
 
+def seed(rows: int) -> None:
+    """Clean legacy rows whose owners have accounts."""
+    command("seed_legacy", "--rows", str(rows), "--seed", "1", "--reset")
+    command("import_owners", "--from-legacy")
+    execute("ANALYZE habit_tracker")
+
+
 def empty_modern() -> None:
     """An empty modern schema and engine, the same for every contender; only ever in the benchmark's own database."""
     execute(f"TRUNCATE {', '.join((*TABLES, *ENGINE_TABLES))}")
