@@ -30,7 +30,7 @@ class Settings:
         schema_lock_timeout: how long one attempt at a lock on a live table may make others wait behind it.
         schema_lock_patience: for how long such attempts are repeated.
         validation_max_age: a full validation older than this no longer opens a gate.
-        batch_target: how long one batch of the backfill should take.
+        batch_target: how long one batch of the backfill should take; users who write its rows wait for most of it.
         batch_start, batch_minimum, batch_maximum: rows in a batch.
         batch_lock_timeout: after waiting so long for a row or key a batch gives up and comes back later.
         batch_statement_timeout: a statement of a batch that takes longer is cancelled, and the batch halved.
@@ -65,7 +65,7 @@ class Settings:
     schema_lock_patience: timedelta = timedelta(seconds=10)
     validation_max_age: timedelta = timedelta(hours=24)
 
-    batch_target: timedelta = timedelta(milliseconds=200)
+    batch_target: timedelta = timedelta(milliseconds=150)
     batch_start: int = 100
     batch_minimum: int = 1
     batch_maximum: int = 1_000

@@ -11,8 +11,9 @@ batches, the slower it gets. Errors and a database that stays unwell do."""
 GROWTH = 1.5
 """At most this much more from one batch to the next: a lucky measurement must not make users wait."""
 
-SMOOTHING = 0.3
-"""Weight of the newest measurement in the moving average of the speed."""
+RECOVERY = 0.3
+"""How much of the way up the rate follows a batch that was faster; it follows a slower one at once. On a busy server
+the speed goes up and down from batch to batch, and users wait for the slow ones."""
 
 SHORTEST = 1e-6
 """Seconds; what a clock that did not move is taken for."""
@@ -25,7 +26,7 @@ class BatchSize:
     Attributes:
         size: rows, within `minimum` and `maximum`.
         target: seconds a batch should take; None where the operator fixed the size to `maximum`.
-        rate: moving average of rows per second; None before the first batch.
+        rate: rows per second to count on; None before the first batch.
     """
 
     size: int
@@ -54,8 +55,8 @@ class BatchSize:
         if rows < 1:
             return self
         speed = rows / max(seconds, SHORTEST)
-        rate = speed if self.rate is None else self.rate + SMOOTHING * (speed - self.rate)
-        wanted = self.maximum if self.target is None else max(FLOOR, int(min(rate, speed) * self.target))
+        rate = speed if self.rate is None else min(speed, self.rate + RECOVERY * (speed - self.rate))
+        wanted = self.maximum if self.target is None else max(FLOOR, int(rate * self.target))
         grown = max(self.size + 1, int(self.size * GROWTH))
         return replace(self, rate=rate, size=self._bounded(min(wanted, grown)))
 

@@ -64,6 +64,14 @@ def test_one_slow_batch_makes_the_next_one_small_at_once() -> None:
     assert size.after(rows=1_000, seconds=2.0).size == 100
 
 
+def test_batches_take_little_longer_than_they_should_though_the_speed_goes_up_and_down() -> None:
+    size = throttle()
+    for speed in (4_000, 2_000) * 20:
+        took = size.size / speed
+        size = size.after(rows=size.size, seconds=took)
+        assert took <= 0.2 * 1.31
+
+
 def test_a_timeout_halves_what_was_tried_and_not_what_could_have_been() -> None:
     assert replace(throttle(), size=800).halved(800).size == 400
     assert replace(throttle(), size=800).halved(50).size == 25
