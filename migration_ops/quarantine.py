@@ -137,7 +137,8 @@ def assign_owner(
 
 
 def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
-    """Look at every open item again; those that are no longer rejected become resolved.
+    """Look at every open item again; those that are no longer rejected become resolved. What backs off after an error,
+    of an earlier retry for instance, is tried at once as well.
 
     Raises:
         Refused: at this stage the stores are not kept in step.
@@ -146,6 +147,7 @@ def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
     with transaction.atomic(durable=True):
         items = list(_items(migration).filter(status=QuarantineStatus.OPEN).order_by("id"))
         if items:
+            dirty.retry_now(migration)
             dirty.mark_rows(migration, [item.row for item in items])
             _remember(migration, "quarantine retry", items, actor=actor, reason=reason)
     return _decided(migration, [item.pk for item in items])

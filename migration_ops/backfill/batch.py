@@ -99,7 +99,9 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Control:
+class Control:
+    """What is wanted of the run, and the documents it knows to be refused: leading row by key."""
+
     requested: str
     refused: Mapping[str, str]
 
@@ -116,7 +118,7 @@ def run(job: Job, lease: Lease, place: Place, rows: int, *, size: int, speed: fl
         django.db.Error: nothing was changed, or the answer to the commit was lost: `Place.read` knows.
     """
     with transaction.atomic(durable=True):
-        control = _begin(job, lease)
+        control = begin(job, lease)
         if control.requested:
             return Step(place, requested=control.requested)
         page = _read(job, place, rows)
@@ -142,7 +144,7 @@ def set_aside(job: Job, lease: Lease, place: Place, error: DatabaseError) -> Ste
     None when that row leads no document any more; then an ordinary batch is next. Raises as `run`.
     """
     with transaction.atomic(durable=True):
-        control = _begin(job, lease)
+        control = begin(job, lease)
         if control.requested:
             return Step(place, requested=control.requested)
         page = _read(job, place, 1)
@@ -158,7 +160,8 @@ def set_aside(job: Job, lease: Lease, place: Place, error: DatabaseError) -> Ste
     return Step(new_place, page.rows)
 
 
-def _begin(job: Job, lease: Lease) -> _Control:
+def begin(job: Job, lease: Lease) -> Control:
+    """The beginning of every transaction: it gives way to others, and is this process's to make. Raises as `run`."""
     limits = settings()
     origin.announce()
     _give_way(lock=limits.batch_lock_timeout, statement=limits.batch_statement_timeout, idle=limits.lease / 3)
@@ -194,7 +197,7 @@ def _require_stage(job: Job) -> None:
         )
 
 
-def _control(lease: Lease) -> _Control:
+def _control(lease: Lease) -> Control:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT range.token, run.status, run.requested, run.result->'refused'"
@@ -205,7 +208,7 @@ def _control(lease: Lease) -> _Control:
         token, status, requested, refused = cursor.fetchone() or (None, "", "", None)
     if token != lease.token or status != RunStatus.RUNNING:
         raise LeaseLost
-    return _Control(requested, json.loads(refused or "{}"))
+    return Control(requested, json.loads(refused or "{}"))
 
 
 def _read(job: Job, place: Place, rows: int) -> Page[Any, Any]:

@@ -57,11 +57,12 @@ KINDS: dict[str, Kind] = {
 https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 LOCK_RETRIES = 12
-"""Attempts at a batch that is blocked: half a minute or so, for a writer who holds a row for some seconds."""
+"""Attempts at a batch that is blocked, or at one row that is in conflict: half a minute or so, for a writer who holds a
+row for some seconds or is met in a knot again and again."""
 
 
 REFUSALS = 32
-"""Refusals in a row; a search by halves needs ten, and every batch that passes begins the count anew."""
+"""Refusals or conflicts in a row; a search by halves needs ten, and every batch that passes begins the count anew."""
 
 
 class Action(StrEnum):
@@ -118,15 +119,26 @@ def kind(error: Error) -> Kind:
     return Kind.DEFECT
 
 
-def decide(problem: Kind, *, attempt: int, rows: int, retries: int, backoff: Backoff, jitter: float) -> Decision:
-    """What to do after the `attempt`-th failure in a row (from 1) of a batch of up to `rows` rows."""
+def decide(
+    problem: Kind, *, attempt: int, alone: int, rows: int, suspects: int, retries: int, backoff: Backoff, jitter: float
+) -> Decision:
+    """What to do after the `attempt`-th failure in a row (from 1) of a batch of up to `rows` rows.
+
+    Args:
+        alone: how many of these failures in a row, up to the latest, were a batch of one row.
+        suspects: rows among which the cause is known to be; 0 while nothing is known.
+    """
     delay = backoff.delay(attempt, jitter)
     if problem is Kind.ROW and attempt <= REFUSALS:
         return Decision(Action.BISECT if rows > 1 else Action.SET_ASIDE)
     if problem is Kind.EXHAUSTED:
         return Decision(Action.PAUSE)
-    if problem is Kind.CONFLICT and attempt <= retries:
-        return Decision(Action.SHRINK if rows > 1 else Action.RETRY, delay)
+    if problem is Kind.CONFLICT and attempt <= REFUSALS:
+        if rows > 1:
+            return Decision(Action.SHRINK, delay) if attempt <= retries and not suspects else Decision(Action.BISECT)
+        if alone <= LOCK_RETRIES:
+            return Decision(Action.RETRY, backoff.delay(max(1, alone), jitter))
+        return Decision(Action.SET_ASIDE)
     if problem is Kind.BLOCKED:
         if attempt > LOCK_RETRIES:
             return Decision(Action.PAUSE)

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from django.db import DatabaseError, Error, connection
 
 from migration_ops import runs
-from migration_ops.backfill import batch, errors
+from migration_ops.backfill import batch, errors, probe
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job, Place
 from migration_ops.backfill.batch_size import BatchSize
@@ -148,6 +148,7 @@ class RangeWorker:
 
     Attributes:
         failures: attempts in a row that came to nothing.
+        alone: how many of them, up to the latest, were at one row.
         rows: size of the latest attempt.
         place: how far the range is; None when the database has to be asked.
         todo: what the latest failure asks for before the next batch.
@@ -162,6 +163,7 @@ class RangeWorker:
     jitter: Callable[[], float] = random.random
     bisection: Bisection = field(default_factory=Bisection)
     failures: int = 0
+    alone: int = 0
     rows: int = 0
     place: Place | None = None
     todo: Callable[[], Ending | None] | None = None
@@ -238,7 +240,7 @@ class RangeWorker:
         self.bisection = self.bisection.passed(step.rows, size=self.size.size)
         self.size = self.size.after(rows=step.rows, seconds=time.monotonic() - began)
         if self.failures:
-            self.failures = 0
+            self.failures = self.alone = 0
             self.monitor.say("")
         return None
 
@@ -254,6 +256,7 @@ class RangeWorker:
         """Do what the error asks for; afterwards look anew at what was committed."""
         self.place = None
         self.failures += 1
+        self.alone = self.alone + 1 if self.rows == 1 else 0
         limits = settings()
         backoff = Backoff(
             first=limits.retry_first_delay.total_seconds(), longest=limits.retry_longest_delay.total_seconds()
@@ -262,7 +265,9 @@ class RangeWorker:
         decision = errors.decide(
             problem,
             attempt=self.failures,
+            alone=self.alone,
             rows=self.rows,
+            suspects=self.bisection.suspects,
             retries=limits.retries,
             backoff=backoff,
             jitter=self.jitter(),
@@ -274,6 +279,9 @@ class RangeWorker:
                 raise RunPaused(_pause(problem, said)) from error
             case Action.BISECT:
                 self.bisection = self.bisection.refused(self.rows)
+            case Action.SET_ASIDE if problem is Kind.CONFLICT and isinstance(error, DatabaseError):
+                self.refusal = refusal or error
+                self.todo = self._set_aside_if_to_blame
             case Action.SET_ASIDE if refusal is None and isinstance(error, DatabaseError):
                 self.refusal = error
                 self.todo = self._set_aside
@@ -291,6 +299,11 @@ class RangeWorker:
         self.monitor.say(reason)
         self.stop.wait(seconds)
 
+    def _set_aside_if_to_blame(self) -> Ending | None:
+        if not probe.next_row_is_to_blame(self.job, self.lease, Place.read(self.lease)) and self.refusal is not None:
+            raise MigrationOpsError(_failure(Kind.CONFLICT, errors.sentence(self.refusal))) from self.refusal
+        return self._set_aside()
+
     def _set_aside(self) -> Ending | None:
         if self.refusal is None:
             return None
@@ -301,7 +314,7 @@ class RangeWorker:
         if step.requested:
             return Ending(step.requested)
         self.bisection = self.bisection.set_aside()
-        self.failures = 0
+        self.failures = self.alone = 0
         return None
 
     def _reconnect(self) -> Ending | None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -452,6 +453,40 @@ def test_a_batch_that_somebody_was_in_the_way_of_is_tried_again(synced: AnyMigra
 
     done = drain(interrupted(synced, "load", collide))
     assert (done.applied, done.failed) == (1, 0)
+    assert_in_step()
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+@pytest.mark.parametrize("side", list(Side))
+def test_a_document_that_is_always_in_conflict_stays_on_the_list_and_holds_up_no_other(
+    synced: AnyMigration, settings: Any, side: Side, sqlstate: str
+) -> None:
+    """Whichever side it has to be written to; it is carried over once the cause is gone."""
+    settings.MIGRATION_OPS = {"RETRY_FIRST_DELAY": timedelta(milliseconds=1)}
+    schema.add_rows(*(("a", title, "x") for title in ("n1", "poison", "n2")))
+    table = "legacy_notes" if side is Side.MODERN else "modern_notes"
+    if side is Side.MODERN:
+        drain(synced)
+        for title in ("n1", "poison", "n2"):
+            change_modern(synced, NoteKey("a", title), ("y",))
+    run(
+        "CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.title = 'poison'"
+        f" THEN RAISE EXCEPTION 'made up' USING ERRCODE = '{sqlstate}'; END IF; RETURN NEW; END $$;"
+        f"CREATE TRIGGER complain BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION complain()"
+    )
+    try:
+        done = drain(synced)
+        assert (done.applied, done.failed, done.remaining) == (2, 1, 1)
+        waiting = DirtyKey.objects.get()
+        assert (waiting.attempts, waiting.sqlstate, waiting.error) == (1, sqlstate, f"made up ({sqlstate})")
+        schema.add_rows(("b", "later", "z"))
+        dirty.retry_now(synced)
+        assert (drain(synced).applied, DirtyKey.objects.get().attempts) == (1, 2)
+    finally:
+        run("DROP FUNCTION complain() CASCADE")
+    assert not QuarantineItem.objects.exists()
+    dirty.retry_now(synced)
+    assert drain(synced).remaining == 0
     assert_in_step()
 
 

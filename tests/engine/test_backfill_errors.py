@@ -17,7 +17,7 @@ from migration_ops.models import DirtyKey, MergeRecord, QuarantineItem, Run
 from migration_ops.sync import applier
 from tests.engine.backfilling import backfill, eventually, fill
 from tests.engine.invariants import assert_in_step
-from tests.engine.syncing import begin_dual_write, rows, run, second_connection
+from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
 from tests.notes import schema
 
 RAISE = """
@@ -141,15 +141,84 @@ def test_a_server_without_room_pauses_the_run_with_the_reason(filled: AnyMigrati
     assert_in_step()
 
 
+@pytest.mark.parametrize("position", [0, 50, 99])
 @pytest.mark.parametrize("state", ["40001", "40P01"])
-def test_a_conflict_is_tried_again_three_times_at_most(filled: AnyMigration, state: str) -> None:
-    complain_times(state, 3)
+def test_only_the_one_document_that_is_always_in_conflict_is_set_aside(
+    filled: AnyMigration, state: str, position: int
+) -> None:
+    complain(state, f"NEW.title = 'n{position:04}'")
     code, said, error = backfill()
+    assert (code, said["notes_written"], said["rows_quarantined"]) == (3, 99, 1), error
+    (item,) = QuarantineItem.objects.all()
+    assert (item.row, item.status) == (str(first_id() + position), "open")
+    assert f"made up for the test ({state})" in item.message
+    assert DirtyKey.objects.count() == 0
+
+
+def test_documents_side_by_side_that_are_always_in_conflict_are_each_set_aside(filled: AnyMigration) -> None:
+    complain("40001", "NEW.title BETWEEN 'n0000' AND 'n0002'")
+    code, said, error = backfill("--batch-size", "20")
+    assert (code, said["notes_written"], said["rows_quarantined"]) == (3, 97, 3), error
+
+
+def test_a_document_set_aside_for_a_conflict_is_written_by_the_next_backfill_once_there_is_none(
+    filled: AnyMigration,
+) -> None:
+    complain("40001", "NEW.title = 'n0050'")
+    assert backfill()[0] == 3
+    assert backfill()[0] == 3, "it is the only one that has to be written"
+    calm()
+    code, said, _ = backfill()
+    assert (code, said["notes_written"], said["notes_unchanged"]) == (0, 1, 99)
+    assert QuarantineItem.objects.get().status == "resolved"
+    assert_in_step()
+
+
+def test_a_document_set_aside_for_a_conflict_is_written_by_a_retry_once_there_is_none(filled: AnyMigration) -> None:
+    complain("40001", "NEW.title = 'n0050'")
+    assert backfill()[0] == 3
+    code, said = command("quarantine", "retry")
+    assert (code, said["open"], said["failed"]) == (1, 1, 1)
+    assert "(40001)" in (DirtyKey.objects.get().error or "")
+    calm()
+    code, said = command("quarantine", "retry")
+    assert (code, said["open"], said["failed"], said["remaining"]) == (0, 0, 0, 0)
+    assert_in_step()
+
+
+@pytest.mark.parametrize("batch_size", ["1", "100"])
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+def test_somebody_who_is_in_the_way_a_dozen_times_puts_nothing_into_quarantine(
+    filled: AnyMigration, state: str, batch_size: str
+) -> None:
+    complain_times(state, 12)
+    code, said, error = backfill("--batch-size", batch_size)
     assert (code, said["notes_written"]) == (0, 100), error
     assert not QuarantineItem.objects.exists()
-    run("DELETE FROM modern_notes")
-    run("ALTER SEQUENCE complaints RESTART")
-    calm()
+
+
+def test_somebody_who_is_in_the_way_of_setting_aside_does_not_end_the_run(filled: AnyMigration) -> None:
+    complain("40001", "NEW.title = 'n0050'")
+    run("CREATE SEQUENCE complaints")
+    run(
+        "CREATE FUNCTION complain_too() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('complaints') <= 2 THEN RAISE EXCEPTION 'in the way' USING ERRCODE = '40P01'; END IF;"
+        " RETURN NEW; END $$;"
+        f"CREATE TRIGGER complain_too BEFORE INSERT ON {QuarantineItem._meta.db_table}"
+        " FOR EACH ROW EXECUTE FUNCTION complain_too()"
+    )
+    try:
+        code, said, error = backfill()
+    finally:
+        run("DROP FUNCTION complain_too() CASCADE")
+    assert (code, said["notes_written"], said["rows_quarantined"]) == (3, 99, 1), error
+    assert "(40001)" in QuarantineItem.objects.get().message
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+def test_a_conflict_about_whatever_is_written_ends_the_run_and_no_row_is_blamed(
+    filled: AnyMigration, state: str
+) -> None:
     complain(state)
     code, said, error = backfill()
     assert (code, said["status"]) == (1, "failed")

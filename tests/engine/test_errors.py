@@ -20,6 +20,7 @@ from migration_ops.backfill.errors import (
     REFUSALS,
     Action,
     Backoff,
+    Decision,
     Kind,
     decide,
     kind,
@@ -101,9 +102,13 @@ def test_without_sqlstate_the_class_decides(error: Error, expected: Kind) -> Non
     ("problem", "attempt", "rows", "expected"),
     [
         (Kind.CONFLICT, 1, 100, Action.SHRINK),
+        (Kind.CONFLICT, 3, 100, Action.SHRINK),
+        (Kind.CONFLICT, 4, 100, Action.BISECT),
         (Kind.CONFLICT, 1, 1, Action.RETRY),
-        (Kind.CONFLICT, 3, 1, Action.RETRY),
-        (Kind.CONFLICT, 4, 100, Action.FAIL),
+        (Kind.CONFLICT, LOCK_RETRIES, 1, Action.RETRY),
+        (Kind.CONFLICT, LOCK_RETRIES + 1, 1, Action.SET_ASIDE),
+        (Kind.CONFLICT, REFUSALS + 1, 100, Action.FAIL),
+        (Kind.CONFLICT, REFUSALS + 1, 1, Action.FAIL),
         (Kind.BLOCKED, 1, 100, Action.SHRINK),
         (Kind.BLOCKED, LOCK_RETRIES, 1, Action.RETRY),
         (Kind.BLOCKED, LOCK_RETRIES + 1, 1, Action.PAUSE),
@@ -122,18 +127,42 @@ def test_without_sqlstate_the_class_decides(error: Error, expected: Kind) -> Non
     ],
 )
 def test_what_to_do(problem: Kind, attempt: int, rows: int, expected: Action) -> None:
-    decision = decide(problem, attempt=attempt, rows=rows, retries=3, backoff=BACKOFF, jitter=0.5)
-    assert decision.action is expected
+    assert decision(problem, attempt, rows).action is expected
 
 
-@given(problem=st.sampled_from(Kind), rows=st.integers(1, 1_000), jitter=st.floats(0, 0.999))
-def test_every_kind_comes_to_an_end(problem: Kind, rows: int, jitter: float) -> None:
+def decision(problem: Kind, attempt: int, rows: int, *, alone: int | None = None, suspects: int = 0) -> Decision:
+    """About a batch that failed at one row from the beginning, where it has one."""
+    return decide(
+        problem,
+        attempt=attempt,
+        alone=alone if alone is not None else attempt if rows == 1 else 0,
+        rows=rows,
+        suspects=suspects,
+        retries=3,
+        backoff=BACKOFF,
+        jitter=0.0,
+    )
+
+
+def test_attempts_at_more_rows_do_not_count_against_the_one_that_is_left() -> None:
+    assert decision(Kind.CONFLICT, LOCK_RETRIES + 10, 1, alone=LOCK_RETRIES).action is Action.RETRY
+    assert decision(Kind.CONFLICT, 11, 1, alone=1).delay == BACKOFF.first
+
+
+def test_a_search_for_the_row_in_conflict_goes_on_where_it_was() -> None:
+    assert decision(Kind.CONFLICT, 1, 10, suspects=20).action is Action.BISECT
+
+
+@given(problem=st.sampled_from(Kind), rows=st.integers(1, 1_000))
+def test_every_kind_comes_to_an_end(problem: Kind, rows: int) -> None:
     """Whatever goes on going wrong with a batch, the backfill does not try for ever."""
+    alone = 0
     for attempt in range(1, 100):
-        decision = decide(problem, attempt=attempt, rows=rows, retries=3, backoff=BACKOFF, jitter=jitter)
-        if decision.action in (Action.FAIL, Action.PAUSE):
+        alone = alone + 1 if rows == 1 else 0
+        action = decision(problem, attempt, rows, alone=alone).action
+        if action in (Action.FAIL, Action.PAUSE):
             return
-        if decision.action in (Action.BISECT, Action.SHRINK):
+        if action in (Action.BISECT, Action.SHRINK):
             rows = max(1, rows // 2)
     pytest.fail("It never gave up.")
 
@@ -146,7 +175,7 @@ def test_delays_double_up_to_a_bound_and_disperse(attempt: int, jitter: float) -
 
 
 def test_a_row_that_is_refused_is_not_waited_for() -> None:
-    assert decide(Kind.ROW, attempt=5, rows=8, retries=3, backoff=BACKOFF, jitter=0.0).delay == 0.0
+    assert decision(Kind.ROW, 5, 8).delay == 0.0
 
 
 def test_a_sentence_has_the_first_line_and_the_sqlstate() -> None:
