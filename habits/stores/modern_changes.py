@@ -136,7 +136,13 @@ def _texts(board: Board) -> tuple[Any, ...]:
 
 def _compare_habits(found: Changes, week_id: UUID, rows: Sequence[Sequence[Any]], board: Board) -> None:
     monday = board.key.week_start
-    sources = matched([Habit(name, legacy_id=legacy_id) for _, _, _, name, _, legacy_id, _ in rows], board.habits)
+    marks_of = [json.loads(marks) if marks else {} for *_, marks in rows]
+    days = [(monday + timedelta(days=day)).isoformat() for day in range(DAYS)]
+    stored = [
+        Habit(name, tuple(map(marks.get, days)), legacy_id=legacy_id)
+        for (_, _, _, name, _, legacy_id, _), marks in zip(rows, marks_of, strict=True)
+    ]
+    sources = matched(stored, board.habits)
     found.gone_habits += [row[1] for number, row in enumerate(rows) if number not in sources]
     occupied = {row[2] for row in rows}
     aside = (place for place in count(len(board.habits)) if place not in occupied)
@@ -144,14 +150,14 @@ def _compare_habits(found: Changes, week_id: UUID, rows: Sequence[Sequence[Any]]
         if source is None:
             found.new_habits.append((week_id.bytes, position, habit, monday))
             continue
-        _, habit_id, order, name, time_period, legacy_id, marks = rows[source]
+        _, habit_id, order, name, time_period, legacy_id, _ = rows[source]
         if order != position:
             found.parked_habits.append((habit_id, next(aside)))
         said = order, name, time_period or ""
         kept = legacy_id_kept(habit.legacy_id)
         if said != (position, habit.name, habit.time_period) or kept not in (None, legacy_id):
             found.habits.append((habit_id, position, habit))
-        _compare_marks(found, habit_id, json.loads(marks) if marks else {}, habit, monday)
+        _compare_marks(found, habit_id, marks_of[source], habit, monday)
 
 
 def _compare_marks(found: Changes, habit_id: UUID, stored: dict[str, str], habit: Habit, monday: date) -> None:

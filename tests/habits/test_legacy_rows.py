@@ -384,7 +384,7 @@ def test_ids_and_unknown_keys_follow_a_habit_that_is_moved_or_renamed() -> None:
     )
     moved = rename_habit(move_habit(current.board, 2, 0), 2, "새 이름")
     entries = write_back(current, moved).changes["habits"]
-    assert [(entry["name"], entry["c"]) for entry in entries] == [("가", 1), ("가", 3), ("새 이름", 2)]
+    assert [(entry["name"], entry["c"]) for entry in entries] == [("가", 3), ("가", 1), ("새 이름", 2)]
     assert [entry["times"][0] for entry in entries] == ["red", "", ""]
 
 

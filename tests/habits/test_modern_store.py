@@ -177,6 +177,23 @@ def test_a_habit_that_moves_takes_its_id_its_marks_and_their_notes_along(order: 
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("ids", [(1, 2, 3), (None, None, None), (None, 5, None)])
+@pytest.mark.parametrize("order", [(1, 2), (0, 2), (2,), (1, 0, 2), (2, 1, 0), (2, 0)])
+def test_notes_stay_with_their_habit_when_one_of_equal_names_moves_or_goes(
+    order: tuple[int, ...], ids: tuple[int | None, ...]
+) -> None:
+    weeks = (GREEN, BLANK_WEEK, ("red", *BLANK_WEEK[1:]))
+    habits = [Habit("읽기", week, legacy_id=known) for week, known in zip(weeks, ids, strict=True)]
+    store.save([Board(KEY, habits=tuple(habits))])
+    query("UPDATE habit_records SET note = h.display_order FROM habits h WHERE h.id = habit_id")
+    store.save([Board(KEY, habits=tuple(habits[number] for number in order))])
+    assert query(
+        "SELECT display_order, note FROM habits h JOIN habit_records r ON r.habit_id = h.id"
+        " GROUP BY display_order, note ORDER BY display_order"
+    ) == [(position, str(number)) for position, number in enumerate(order)]
+
+
+@pytest.mark.django_db
 def test_a_habit_with_a_new_name_is_recognised_by_its_legacy_id_and_then_by_its_position() -> None:
     store.save([Board(KEY, habits=(Habit("a", legacy_id=1), Habit("b", legacy_id=2), Habit("c")))])
     before = {name: row[0] for name, row in by_name().items()}
