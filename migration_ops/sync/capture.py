@@ -21,7 +21,7 @@ from typing import Any
 from django.db import connection
 from psycopg import sql
 
-from migration_ops import state
+from migration_ops import guards, state
 from migration_ops.definition import AnyMigration, CapturedTable, Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import MigrationState
@@ -76,6 +76,9 @@ END
 
 _TRUNCATE_BODY = """
 BEGIN
+    IF coalesce(current_setting({may_truncate}, true), '') = 'yes' THEN
+        RETURN NULL;
+    END IF;
     RAISE EXCEPTION 'TRUNCATE of % is refused while the migration % captures its changes.',
                     TG_RELID::regclass, {migration}
         USING ERRCODE = 'restrict_violation',
@@ -184,7 +187,9 @@ class _Watch:
             channel=sql.Literal(CHANNEL),
             lost=sql.Literal(f"{_quoted(self.schema)}.{LOST}"),
         )
-        refusal = sql.SQL(_TRUNCATE_BODY).format(migration=sql.Literal(self.migration.name))
+        refusal = sql.SQL(_TRUNCATE_BODY).format(
+            migration=sql.Literal(self.migration.name), may_truncate=sql.Literal(guards.MAY_TRUNCATE)
+        )
         return {self.function("insert"): _text(body), self.function(_TRUNCATE): _text(refusal)}
 
     def _changed(self, transition_table: str) -> sql.Composable:

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -77,6 +76,10 @@ class Outcome(StrEnum):
 
 ATTEMPTED = frozenset({Outcome.BOTH, Outcome.FAILED, Outcome.DIFFERENT, Outcome.LATER})
 """Outcomes that count as attempts at a second write; its success rate is `BOTH` ÷ these."""
+
+
+_A_LITTLE_MORE = 1.25
+"""A statement may take longer than it may wait, so that whoever waited in vain is told that it was a lock."""
 
 
 @dataclass(slots=True)
@@ -214,7 +217,7 @@ def _write(place: _Place) -> None:
     if draft.outcome in (Outcome.FAILED, Outcome.DIFFERENT, Outcome.SWITCHED_OFF, Outcome.LATER):
         dirty.mark_keys(migration, [draft.key], side=place.side)
     if draft.outcome is Outcome.LATER:
-        transaction.on_commit(partial(_carry_on, migration, draft.key), robust=True)
+        transaction.on_commit(lambda: _carry_on(migration, draft.key), robust=True)
     if notice is not None:
         dirty.withdraw(notice)
 
@@ -277,8 +280,8 @@ def _hurried() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),"
-            " set_config('lock_timeout', %(patience)s, true), set_config('statement_timeout', %(patience)s, true)",
-            {"patience": milliseconds(patience)},
+            " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+            [milliseconds(patience), milliseconds(patience * _A_LITTLE_MORE)],
         )
         lock, statement, *_ = cursor.fetchone()
     with bounded_by(patience):

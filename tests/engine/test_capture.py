@@ -17,6 +17,14 @@ from tests.notes import schema
 
 
 @pytest.fixture
+def in_production(notes: AnyMigration) -> Iterator[None]:
+    """This session may not empty tables that are watched, as a test suite otherwise may."""
+    run("SET migration_ops.may_truncate = ''")
+    yield
+    run("SET migration_ops.may_truncate = 'yes'")
+
+
+@pytest.fixture
 def captured(notes: AnyMigration) -> Iterator[AnyMigration]:
     with transaction.atomic():
         capture.install(notes)
@@ -126,7 +134,7 @@ def test_installing_twice_changes_nothing_and_removing_leaves_nothing(captured: 
     assert not capture.status(captured).intact
 
 
-def test_truncate_is_refused_with_a_sentence(captured: AnyMigration) -> None:
+def test_truncate_is_refused_with_a_sentence(captured: AnyMigration, in_production: None) -> None:
     schema.add_rows(("a", "t", "x"))
     with pytest.raises(IntegrityError, match=r"TRUNCATE of public\.legacy_notes is refused"):
         run("TRUNCATE legacy_notes")
@@ -251,7 +259,9 @@ def test_a_search_path_with_traps_in_it_does_not_lead_capture_astray(captured: A
         transaction.set_rollback(True)
 
 
-def test_partitions_and_children_are_watched_whichever_way_they_are_written(notes: AnyMigration) -> None:
+def test_partitions_and_children_are_watched_whichever_way_they_are_written(
+    notes: AnyMigration, in_production: None
+) -> None:
     run("DROP TABLE legacy_notes")
     run(
         "CREATE TABLE legacy_notes (id bigint, notebook text, title text, body text) PARTITION BY LIST (notebook);"

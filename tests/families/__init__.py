@@ -1,0 +1,1 @@
+"""What families do, in every kind of installation and at every stage."""
