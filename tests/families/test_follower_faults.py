@@ -27,8 +27,9 @@ from tests.habits.legacy_files import OWNER
 
 MONDAY = date(2025, 7, 21)
 WEEK = Contents(habits=[Line("양치하기")])
-IN_TIME = 0.3
-"""Seconds in which a family has its answer though the follower fails."""
+IN_TIME = 2.0
+"""Seconds in which a family has its answer though the follower fails, on a machine that does much else meanwhile. The
+faults last for five seconds or for ever; how quick it is when there is time is measured by `bin/bench`."""
 
 Fault = Callable[[], Iterator[None]]
 
@@ -64,7 +65,8 @@ MODERN_FAULTS = {
     "not null": (
         "23502",
         lambda: sql_fault(
-            "ALTER TABLE habit_records ADD more int NOT NULL DEFAULT 0; ALTER TABLE habit_records ALTER more DROP DEFAULT",
+            "ALTER TABLE habit_records ADD more int NOT NULL DEFAULT 0;"
+            " ALTER TABLE habit_records ALTER more DROP DEFAULT",
             "ALTER TABLE habit_records DROP more",
         ),
     ),
