@@ -297,6 +297,19 @@ class ListsUnits(Protocol[KeyT]):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """What a store may offer whose first read after a change takes long, e.g. because it makes an index then."""
+
+    def prepare(self, working: Callable[[], None]) -> None:
+        """Do now what the next read would have to do before it can answer; call `working` about every second meanwhile.
+
+        It is called outside of a transaction: one that sleeps too long is ended by PostgreSQL, and others wait for its
+        locks. A change after it is no error; the read that follows then takes as long.
+        """
+        ...
+
+
 class RowStore(Store[KeyT, DocumentT], Protocol[KeyT, DocumentT]):
     """A store whose documents are made of rows with identities of their own: the legacy side."""
 

@@ -18,6 +18,7 @@ from migration_ops import history, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
+from migration_ops.preparation import prepare
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
 
@@ -123,6 +124,7 @@ def assign_owner(
     Raises:
         UnusableInput: an id or the owner is unknown, an item is resolved, or a row has an owner; nothing was written.
     """
+    prepare(migration.legacy())
     with transaction.atomic(durable=True):
         origin.announce()
         items = _chosen(migration, ids)

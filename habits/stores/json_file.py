@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,8 +107,14 @@ def settle(version: str) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, patience: timedelta = LOCK_PATIENCE) -> Iterator[None]:
+def locked(
+    path: Path, *, patience: timedelta = LOCK_PATIENCE, waiting: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Be the only one of all who use this function to hold this file or folder.
+
+    Args:
+        patience: how long to wait for it.
+        waiting: called again and again until then.
 
     Raises:
         LegacyFileError: somebody else holds it for longer than `patience`, or it cannot be locked.
@@ -118,13 +124,13 @@ def locked(path: Path, *, patience: timedelta = LOCK_PATIENCE) -> Iterator[None]
     except OSError as error:
         raise LegacyFileError(f"{path} cannot be locked: {error.strerror}.") from error
     try:
-        _wait_for(descriptor, path, patience)
+        _wait_for(descriptor, path, patience, waiting)
         yield
     finally:
         os.close(descriptor)
 
 
-def _wait_for(descriptor: int, path: Path, patience: timedelta) -> None:
+def _wait_for(descriptor: int, path: Path, patience: timedelta, waiting: Callable[[], None]) -> None:
     deadline = time.monotonic() + patience.total_seconds()
     while True:
         try:
@@ -135,6 +141,7 @@ def _wait_for(descriptor: int, path: Path, patience: timedelta) -> None:
                     f"Another process holds the lock on {path} for more than {patience.total_seconds():g} s; "
                     "try again when it is done."
                 ) from None
+            waiting()
             time.sleep(_LOCK_POLL)
         except OSError as error:
             raise LegacyFileError(f"{path} cannot be locked: {error.strerror}.") from error

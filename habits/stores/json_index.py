@@ -32,6 +32,7 @@ from habits.stores.json_file import (
     settle,
     version_of,
 )
+from habits.stores.json_pulse import Pulse, Watched
 from habits.stores.json_reader import JsonReader, fingerprint
 from migration_ops.exceptions import UnusableInput
 
@@ -131,8 +132,11 @@ class FileIndex:
         self._lock = folder / f"{name}.lock"
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self, working: Callable[[], None] = lambda: None) -> Iterator[Snapshot]:
         """The file as it is now.
+
+        Args:
+            working: called about every second while an index is made; what it raises ends that.
 
         Raises:
             UnusableInput: it cannot be used as a whole.
@@ -140,7 +144,7 @@ class FileIndex:
         """
         for _ in range(_ATTEMPTS):
             with opened(self._path) as (stream, version):
-                connection = self._current(version) or self._build(stream, version)
+                connection = self._current(version) or self._build(stream, version, Pulse(working))
                 if connection is None:
                     continue
                 with closing(connection):
@@ -174,15 +178,15 @@ class FileIndex:
                 return connection
         return None
 
-    def _build(self, stream: BinaryIO, version: str) -> sqlite3.Connection | None:
+    def _build(self, stream: BinaryIO, version: str, pulse: Pulse) -> sqlite3.Connection | None:
         """Index this version; None where the file became another one meanwhile."""
-        with self._building() as draft:
+        with self._building(pulse) as draft:
             if connection := self._current(version):
                 return connection
             settle(version)
             try:
                 with closing(_connect(draft)) as made:
-                    self._fill(made, stream, version)
+                    self._fill(made, Watched(stream, pulse), version)
             except UnusableInput:
                 if self._changed(stream, version):
                     return None
@@ -193,13 +197,13 @@ class FileIndex:
         return self._current(version)
 
     @contextmanager
-    def _building(self) -> Iterator[Path]:
+    def _building(self, pulse: Callable[[], None] = lambda: None) -> Iterator[Path]:
         try:
             self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock.touch(mode=0o600)
         except OSError as error:
             raise LegacyFileError(f"{self._lock} cannot be made: {error.strerror}.") from error
-        with locked(self._lock, patience=_BUILD_PATIENCE):
+        with locked(self._lock, patience=_BUILD_PATIENCE, waiting=pulse):
             try:
                 self._draft.unlink(missing_ok=True)
                 yield self._draft
@@ -213,13 +217,14 @@ class FileIndex:
     def _changed(self, stream: BinaryIO, version: str) -> bool:
         return version_of(os.fstat(stream.fileno())) != version or current_version(self._path) != version
 
-    def _fill(self, made: sqlite3.Connection, stream: BinaryIO, version: str) -> None:
+    def _fill(self, made: sqlite3.Connection, stream: Watched, version: str) -> None:
         made.executescript(_SCHEMA)
         reader = JsonReader(stream, str(self._path), lines=self.lines)
         described = map(describe, reader.records())
         made.execute("BEGIN")
         while chunk := list(islice(described, _CHUNK)):
             made.executemany(_INSERT, chunk)
+        stream.pulse()
         made.execute("CREATE INDEX record_shared ON record (position)")
         made.execute(_SHARED_IDS)
         made.execute("DROP INDEX record_shared")

@@ -10,12 +10,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import BinaryIO
 
 from habits.stores.json_punctuation import colon, separator, space, unexpected
 from habits.stores.json_record import Decoded, Fault, RecordDecoder, TooDeepError
 from habits.stores.json_skipping import MAX_IDENTIFYING, skip
-from habits.stores.json_window import Window
+from habits.stores.json_window import Source, Window
 from habits.stores.legacy_rows import MAX_RECORD_BYTES
 from migration_ops.definition import Json
 from migration_ops.exceptions import UnusableInput
@@ -68,7 +67,7 @@ class JsonReader:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: Source,
         name: str,
         *,
         lines: bool,

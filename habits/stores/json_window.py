@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import codecs
 from hashlib import blake2b
-from typing import BinaryIO
+from typing import Protocol
 
 from migration_ops.exceptions import UnusableInput
+
+
+class Source(Protocol):
+    """Anything that gives its bytes piece by piece, none at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Window:
@@ -19,7 +25,7 @@ class Window:
         hasher: fed with every byte that is gone past, while it is set.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, chunk: int, ahead: int) -> None:
+    def __init__(self, stream: Source, name: str, chunk: int, ahead: int) -> None:
         self.name = name
         self.text, self.pos, self.ended = "", 0, False
         self.byte, self.line, self.column = 0, 1, 1

@@ -192,6 +192,11 @@ class LegacyJsonStore:
             raise UnusableInput(f"There is no user {unit}; create the account first.")
         return self._write(lambda snapshot: changes.give_owner(snapshot, _positions(rows), owner))
 
+    def prepare(self, working: Callable[[], None]) -> None:
+        """Bring the index up to date. A file of 1 GB takes a minute and more, whoever does it."""
+        with self._index.snapshot(working):
+            pass
+
     def version(self) -> str | None:
         return current_version(self._path)
 

@@ -11,6 +11,7 @@ from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration, Page, RowStore, Saved, Span
+from migration_ops.preparation import prepare
 
 PAGE = 500
 """Rows a page; nothing is locked, so nobody waits."""
@@ -27,6 +28,7 @@ def rehearse(
 ) -> Counters:
     """Read everything, or `limit` rows, each page in a read-only transaction, and count what would become of it."""
     began = clock()
+    prepare(legacy)
     counters = Counters()
     with transaction.atomic():
         _read_only()
@@ -37,6 +39,7 @@ def rehearse(
             rows = PAGE if limit is None else min(PAGE, limit - counters.rows_read)
             if rows < 1:
                 return counters
+            prepare(legacy)
             with transaction.atomic():
                 _read_only()
                 page = legacy.scan(Span(cursor, span.until), rows)

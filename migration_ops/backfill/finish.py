@@ -12,6 +12,7 @@ from migration_ops.backfill.worker import Beat
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Lineage
+from migration_ops.preparation import prepare
 from migration_ops.sync import applier, dirty
 
 VANISHED = label("backfill.vanished")
@@ -43,6 +44,7 @@ def mark_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
         if not rows:
             break
         last = rows[-1]
+        prepare(job.legacy(), beat)
         with transaction.atomic():
             gone = set(rows) - set(job.legacy().keys_of(rows))
             dirty.mark_rows(job.migration, sorted(gone))
@@ -58,6 +60,7 @@ def drain(job: Job, *, stop: Stop, beat: Beat) -> dict[str, Any]:
         beat()
         return stop.requested
 
+    prepare(job.legacy(), beat)
     applied = applier.drain(job.migration, stop=told)
     failpoint(DRAINED)
     return {"applied": applied.applied, "apply_failed": applied.failed, "dirty_remaining": applied.remaining}

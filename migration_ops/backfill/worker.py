@@ -28,6 +28,7 @@ from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.exceptions import MigrationOpsError, RunPaused
 from migration_ops.models import Run
+from migration_ops.preparation import prepare
 
 ResultT = TypeVar("ResultT")
 
@@ -231,6 +232,7 @@ class RangeWorker:
             self.size = replace(self.size, size=within)
 
     def _batch(self, place: Place) -> Ending | None:
+        prepare(self.job.legacy(), self._keep_lease)
         began = time.monotonic()
         speed = round(self.size.rate or 0.0, 1)
         step = batch.run(self.job, self.lease, place, self.rows, size=self.size.size, speed=speed)
@@ -243,6 +245,11 @@ class RangeWorker:
             self.failures = self.alone = 0
             self.monitor.say("")
         return None
+
+    def _keep_lease(self) -> None:
+        """Whatever a store does before a batch, this process is still there."""
+        leases.renew(self.lease)
+        self.beat()
 
     def _hold(self) -> Ending | None:
         leases.renew(self.lease)
@@ -307,6 +314,7 @@ class RangeWorker:
     def _set_aside(self) -> Ending | None:
         if self.refusal is None:
             return None
+        prepare(self.job.legacy(), self._keep_lease)
         step = batch.set_aside(self.job, self.lease, Place.read(self.lease), self.refusal)
         self.refusal = None
         if step is None:

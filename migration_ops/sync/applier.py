@@ -28,6 +28,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
+from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -204,6 +205,7 @@ def _batch(
     claim: Callable[[], list[Notice]],
     from_legacy: Callable[..., None] = carry.from_legacy,
 ) -> Applied:
+    prepare(migration.legacy())
     with transaction.atomic(durable=True):
         origin.announce()
         wait_at_most(KEY_PATIENCE)

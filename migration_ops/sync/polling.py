@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from migration_ops.definition import AnyMigration
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import PolledVersion
+from migration_ops.preparation import prepare
 from migration_ops.sync.dirty import CHANNEL
 
 _MARKED = label("polling.marked")
@@ -64,6 +65,7 @@ def poll(migration: AnyMigration) -> int:
     legacy = migration.legacy()
     if legacy.captured_tables:
         return 0
+    prepare(legacy)
     with transaction.atomic(durable=True):
         noted = PolledVersion.objects.select_for_update(skip_locked=True).filter(migration=migration.name).first()
         # The version is read before the content: a change in between is found by the next poll once more.

@@ -74,6 +74,14 @@ class Journal:
         self._clock = now
         self.run.save(update_fields=["worked_seconds"])
 
+    def keep_lease(self) -> None:
+        """Say that this process is still there, outside of a transaction.
+
+        Raises:
+            LeaseLost: another process went on with this run.
+        """
+        lease.renew(self.lease)
+
     def suspect(self, suspects: Mapping[Any, Kind]) -> None:
         """Keep these keys to be looked at again, in the caller's transaction."""
         now = timezone.now()

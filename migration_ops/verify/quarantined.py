@@ -13,6 +13,7 @@ from migration_ops.backfill import errors
 from migration_ops.backfill.errors import kind
 from migration_ops.definition import AnyMigration, Rejection, RowLink, Side
 from migration_ops.models import QuarantineItem, QuarantineStatus
+from migration_ops.preparation import prepare
 from migration_ops.sync import bookkeeping, dirty, refusals
 from migration_ops.verify.compare import Kind
 from migration_ops.verify.journal import Journal
@@ -47,6 +48,7 @@ def record_new(migration: AnyMigration, rejections: Collection[Rejection[Any]]) 
     legacy = migration.legacy()
     rows = {rejection.row for rejection in unknown}
     keys = {rejection.key for rejection in unknown if rejection.key is not None}
+    prepare(legacy)
     with transaction.atomic(durable=True):
         locks.wait_at_most(locks.KEY_PATIENCE)
         locks.enter_fence(migration)

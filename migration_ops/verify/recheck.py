@@ -20,6 +20,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, RowStore, Store
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Difference, DifferenceStatus
+from migration_ops.preparation import prepare
 from migration_ops.sync import refusals
 from migration_ops.verify.compare import Kind, Tally, Verdict, judge
 from migration_ops.verify.journal import SUSPECT_PASS, Journal
@@ -67,6 +68,7 @@ def settle(
 
 def _look(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any], *, last: bool) -> None:
     for suspects in _pages(journal):
+        prepare(legacy, journal.keep_lease)
         verdicts = in_snapshot(partial(_verdicts, journal.migration, legacy, modern, suspects), 1)
         with transaction.atomic(durable=True):
             _note(journal, suspects, verdicts, last=last)

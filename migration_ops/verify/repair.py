@@ -21,6 +21,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage, Difference, DifferenceStatus
+from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.stages import Stage
 from migration_ops.sync import carry, dirty, origin
@@ -165,6 +166,7 @@ def follower(stage: Stage) -> Side:
 
 def _repair_one(migration: AnyMigration, difference: Difference, actor: str, delete_extras: bool, done: Repair) -> None:
     try:
+        prepare(migration.legacy())
         with transaction.atomic(durable=True):
             origin.announce()
             with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, RowStore, Store
+from migration_ops.preparation import prepare
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
 from migration_ops.verify.quarantined import excuse_refused, notice
@@ -33,6 +34,7 @@ def look_at_sample(
         (MODERN_PASS, partial(_extras, legacy, modern, size, seed)),
     )
     for number, look in looks:
+        prepare(legacy, journal.keep_lease)
         chunk = in_snapshot(look, 1)
         with transaction.atomic(durable=True):
             journal.suspect(chunk.suspects)

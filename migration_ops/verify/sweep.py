@@ -22,6 +22,7 @@ from migration_ops.backfill.batch_size import BatchSize
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Cursor, ListsKeys, Rejection, RowStore, Span, Store
 from migration_ops.failpoints import failpoint, label
+from migration_ops.preparation import prepare
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
 from migration_ops.verify.quarantined import excuse_refused, notice
@@ -55,14 +56,25 @@ def sweep(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any],
         Unreadable: a store could not be read whole.
     """
     migration = journal.migration
-    _pass(journal, LEGACY_PASS, lambda span, limit: compare_chunk(migration, legacy, modern, span, limit), progress)
-    _pass(journal, MODERN_PASS, lambda span, limit: extras_chunk(legacy, modern, span, limit), progress)
+    looks = (
+        (LEGACY_PASS, lambda span, limit: compare_chunk(migration, legacy, modern, span, limit)),
+        (MODERN_PASS, lambda span, limit: extras_chunk(legacy, modern, span, limit)),
+    )
+    for number, look in looks:
+        _pass(journal, legacy, number, look, progress)
 
 
-def _pass(journal: Journal, number: int, look: Callable[[Span, int], Chunk], progress: Progress) -> None:
+def _pass(
+    journal: Journal,
+    legacy: RowStore[Any, Any],
+    number: int,
+    look: Callable[[Span, int], Chunk],
+    progress: Progress,
+) -> None:
     sizes = _sizes()
     while not journal.ranges[number].done:
         span = Span(after=journal.ranges[number].cursor)
+        prepare(legacy, journal.keep_lease)
         started = time.monotonic()
         with _undisturbed():
             chunk = in_snapshot(partial(look, span), sizes.size)

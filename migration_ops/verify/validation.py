@@ -13,6 +13,7 @@ from django.utils import timezone
 from migration_ops.definition import AnyMigration, RowStore, Stray
 from migration_ops.exceptions import LeaseLost, Unreadable, UnusableInput
 from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, QuarantineStatus, Run, RunStatus
+from migration_ops.preparation import prepare
 from migration_ops.verify import completeness
 from migration_ops.verify.compare import Tally
 from migration_ops.verify.journal import Journal, begin, begin_apart
@@ -162,6 +163,7 @@ def _begin(migration: AnyMigration, actor: str, sample: int | None, keep: bool) 
 def _expect(journal: Journal, legacy: RowStore[Any, Any]) -> None:
     """How many rows there will be, for whoever watches."""
     if journal.run.total is None:
+        prepare(legacy, journal.keep_lease)
         journal.run.total = in_snapshot(lambda _: legacy.estimate(), 1)
         journal.run.save(update_fields=["total"])
 
