@@ -18,6 +18,8 @@ KeyT = TypeVar("KeyT")
 
 DocumentT = TypeVar("DocumentT", bound="Keyed[Any]")
 
+DocumentT_contra = TypeVar("DocumentT_contra", contravariant=True)
+
 KeyT_co = TypeVar("KeyT_co", covariant=True)
 
 Cursor = int | str
@@ -307,6 +309,15 @@ class Prepares(Protocol):
         It is called outside of a transaction: one that sleeps too long is ended by PostgreSQL, and others wait for its
         locks. A change after it is no error; the read that follows then takes as long.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsLimits(Protocol[KeyT, DocumentT_contra]):
+    """What a store may offer that cannot hold every document, e.g. because of a unique key that is too narrow."""
+
+    def refusals(self, documents: Collection[DocumentT_contra]) -> dict[KeyT, str]:
+        """Why those of these documents that could not be saved here now could not, a sentence each; reads only."""
         ...
 
 

@@ -14,6 +14,7 @@ from django.db.models import Count
 from migration_ops import gates, history, stages, state
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Difference, DifferenceStatus, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
+from migration_ops.rollout import way_back
 from migration_ops.state import State
 
 HISTORY_SHOWN = 5
@@ -22,9 +23,20 @@ _ROWS_LOOKED_AT = ("rows_read", "legacy_rows")
 
 
 def stage(migration: AnyMigration, *, with_gates: bool = True) -> dict[str, Any]:
-    """Where the migration stands, where it can go, and the gates of the next step as they are now."""
+    """Where the migration stands, where it can go, the gates of the next step as they are now, and the way back."""
     now = state.read(migration)
-    return {**placed(now), "gates": gates_ahead(migration, now) if with_gates else []}
+    return {
+        **placed(now),
+        "gates": gates_ahead(migration, now) if with_gates else [],
+        "way_back": way_back_of(migration),
+    }
+
+
+def way_back_of(migration: AnyMigration) -> dict[str, Any]:
+    """Documents that have not reached legacy yet, and those that could not; the first hundred by name."""
+    found = way_back.look(migration)
+    blocked = [{**migration.describe_key(key), "reason": reason} for key, reason in found.blocked.items()]
+    return {"waiting": found.waiting, "blocked": len(blocked), "examples": blocked[:100]}
 
 
 def placed(now: State) -> dict[str, Any]:

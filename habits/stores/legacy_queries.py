@@ -209,6 +209,22 @@ def missing_exactly(keys: Collection[BoardKey]) -> set[BoardKey]:
         return {ordered[place - 1] for (place,) in cursor.fetchall()}
 
 
+def periods_taken(wanted: Mapping[BoardKey, Collection[str]]) -> set[BoardKey]:
+    """Those of the keys all of whose periods are taken, under the child's name, whoever owns the row."""
+    sql = """
+        SELECT k.place
+          FROM json_array_elements(%s::json) WITH ORDINALITY AS k (said, place)
+         WHERE NOT EXISTS (
+               SELECT FROM json_array_elements_text(k.said -> 1) AS period
+                WHERE NOT EXISTS (SELECT FROM habit_tracker h
+                                   WHERE h.child_name = k.said ->> 0 AND h.week_period = period))
+    """
+    ordered = list(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [json.dumps([[key.child, list(wanted[key])] for key in ordered])])
+        return {ordered[place - 1] for (place,) in cursor.fetchall()}
+
+
 def users_among(owners: Collection[str]) -> set[UUID]:
     """Those of these owners that have an account."""
     with connection.cursor() as cursor:

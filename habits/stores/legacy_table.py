@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from habits.board import Board, BoardKey
+from habits.board import DAYS, Board, BoardKey
 from habits.stores import legacy_queries as queries
 from habits.stores import legacy_writes as writes
 from habits.stores.legacy_boards import (
@@ -20,7 +20,7 @@ from habits.stores.legacy_boards import (
     left_always,
     left_by_decision,
 )
-from habits.stores.legacy_changes import new_record, write_back
+from habits.stores.legacy_changes import new_record, periods_of, write_back
 from habits.stores.legacy_queries import Outcome
 from habits.stores.legacy_rows import key_of, owner_of
 from habits.stores.legacy_schema import TABLE
@@ -115,6 +115,14 @@ class LegacyTableStore:
         writes.insert_rows(inserts)
         written = len(updates) + len(inserts)
         return Saved(written, len(boards) - written)
+
+    def refusals(self, documents: Collection[Board]) -> dict[BoardKey, str]:
+        boards = {board.key: board for board in documents}
+        taken = queries.periods_taken({key: periods_of(key.week_start) for key in self.absent(boards)})
+        return {
+            key: f"All {DAYS} periods of this week under the name {key.child!r} are taken by other rows."
+            for key in taken
+        }
 
     def delete(self, keys: Collection[BoardKey]) -> int:
         """Remove the rows of these boards, after a copy of each went to the archive; how many boards there were.

@@ -34,12 +34,19 @@ def gate_table(found: Iterable[Mapping[str, Any]]) -> Table:
 def stage_sentences(shown: Mapping[str, Any]) -> tuple[str, ...]:
     """Where a migration stands and where it can go, a sentence each."""
     ahead = f"next {shown['next']}" if shown["next"] else "this is the last stage"
-    behind = f"back to {', '.join(shown['back_to'])}" if shown["back_to"] else "nowhere to go back to"
-    lines = [f"{escape(shown['migration'])} is at [bold]{shown['stage']}[/] ({ahead}; {behind})."]
+    back_to = f"back to {', '.join(shown['back_to'])}" if shown["back_to"] else "nowhere to go back to"
+    lines = [f"{escape(shown['migration'])} is at [bold]{shown['stage']}[/] ({ahead}; {back_to})."]
     if shown["stage"] == "ramp":
         lines.append(f"{shown['percent']:g} % of the units read modern.")
     if shown["hold"]:
         lines.append("[yellow]On hold: nothing moves forward.[/]")
     if shown["kill"]:
         lines.append("[red]Killed: every read is answered by legacy.[/]")
+    behind = shown.get("way_back") or {}
+    if behind.get("waiting"):
+        lines.append(f"[yellow]{behind['waiting']} changes of modern have not reached legacy yet.[/]")
+    lines += [
+        f"[red]Legacy could not hold {', '.join(map(str, list(each.values())[:-1]))}:[/] {escape(each['reason'])}"
+        for each in behind.get("examples", ())[:10]
+    ]
     return tuple(lines)
