@@ -93,11 +93,13 @@ def drain(migration: AnyMigration, *, limit: int | None = None, stop: Callable[[
     refuse_unless_synced(migration)
     polling.poll(migration)
     for _ in range(ROUNDS):
-        noted = dirty.now()
-        while not stop() and dirty.is_due(migration, noted=noted, due=due):
+        noted = dirty.noted(migration, due=due)
+        if noted is None:
+            break
+        while not stop():
             step = _step(migration, limit or settings().sync_batch, noted=noted, due=due)
             total.add(step)
-            if not step.applied and not step.failed:
+            if not (step.applied or step.failed) or not dirty.is_due(migration, noted=noted, due=due):
                 break
     total.remaining = dirty.remaining(migration)
     return total

@@ -38,6 +38,12 @@ INSERT INTO migration_ops_dirtykey (migration, side, key, created_at, not_before
 VALUES (%s, %s, %s, clock_timestamp(), clock_timestamp() + %s) RETURNING id
 """
 
+_NOTED = """
+SELECT clock_timestamp()
+ WHERE EXISTS (SELECT FROM migration_ops_dirtykey
+                WHERE migration = %s AND (not_before IS NULL OR not_before <= %s))
+"""
+
 # By key, as the list names it or as the lineage has the row it names; taken or not.
 _SIDES = """
 SELECT key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
@@ -175,6 +181,14 @@ def retry_now(migration: AnyMigration) -> None:
 def failing(migration: AnyMigration) -> int:
     """How many notices are on the list although they were tried."""
     return _count("SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s AND attempts > 0", migration.name)
+
+
+def noted(migration: AnyMigration, *, due: datetime) -> datetime | None:
+    """The moment up to which notices are there to `claim`, be they taken by somebody or not; None if there are none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTED, [migration.name, due])
+        found = cursor.fetchone()
+    return found[0] if found else None
 
 
 def is_due(migration: AnyMigration, *, noted: datetime, due: datetime) -> bool:

@@ -32,6 +32,12 @@ def synced(notes: AnyMigration) -> AnyMigration:
     return notes
 
 
+def test_looking_at_an_empty_list_costs_little(synced: AnyMigration, django_assert_max_num_queries: Any) -> None:
+    """The follower looks after every call and every second, and changes wait for it meanwhile."""
+    with django_assert_max_num_queries(4):
+        assert drain(synced).applied == 0
+
+
 class Interrupted(LegacyNotes):
     """The legacy store, with something happening right before or after the first time a step of it is made."""
 
