@@ -29,7 +29,8 @@ LONGEST = 100.0
 """Milliseconds that 95 % of the changes may take to the other side."""
 
 LOOK_EVERY = 0.01
-STARTING = 30.0
+PATIENCE = 30.0
+"""Seconds after which something is wrong."""
 
 WEEKS = """
 SELECT h.id, w.id
@@ -50,16 +51,19 @@ def sync_lag() -> Iterator[Benchmark]:
         onlooker = Onlooker(connection)
         onlooker.start()
         try:
-            with writers.writing(RATE, writers.any_row, onlooker.write):
+            with writers.writing(RATE, writers.next_row, onlooker.write):
                 time.sleep(SECONDS)
         finally:
             onlooker.end()
-        follower.terminate()
-        out, err = follower.communicate()
+            follower.terminate()
+            out, err = follower.communicate()
         if not out:
             raise RuntimeError(f"sync_changes --follow ended without a word on its lag: {err.decode()}")
         said = json.loads(out)
-    for name, lag in (("sync_lag", said["lag_p95_ms"]), ("sync_lag_seen_from_outside", lag_p95(onlooker.lags))):
+    seen = lag_p95(onlooker.lags)
+    if seen is None:
+        raise RuntimeError("Nothing was written, so there is no lag to speak of.")
+    for name, lag in (("sync_lag", said["lag_p95_ms"]), ("sync_lag_seen_from_outside", seen)):
         yield Benchmark(name, lag, "ms", LONGEST, target=1, more_is_better=False)
 
 
@@ -76,7 +80,7 @@ def _follower(connection: psycopg.Connection[Any]) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + STARTING
+    deadline = time.monotonic() + PATIENCE
     listening = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
     while connection.execute(listening).fetchone() is None:
         if follower.poll() is not None or time.monotonic() > deadline:
@@ -91,10 +95,12 @@ class Onlooker:
 
     Attributes:
         lags: milliseconds from just before each change to the look that saw it.
+        missing: changes that were never seen.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.lags: list[float] = []
+        self.missing = 0
         self._connection = connection
         self._weeks: dict[int, UUID] = dict(connection.execute(WEEKS).fetchall())
         self._written: deque[tuple[int, UUID, float]] = deque()
@@ -111,9 +117,9 @@ class Onlooker:
             RuntimeError: some of it never came.
         """
         self._ended.set()
-        self._thread.join(STARTING)
-        if self._thread.is_alive():
-            raise RuntimeError("Changes did not reach the modern side.")
+        self._thread.join()
+        if self.missing:
+            raise RuntimeError(f"{self.missing} changes did not reach the modern side in {PATIENCE:.0f} seconds.")
 
     def write(self, connection: psycopg.Connection[Any], row: int, number: int) -> None:
         """Change the theme of this legacy row, to the number."""
@@ -123,12 +129,14 @@ class Onlooker:
 
     def _look_on(self) -> None:
         awaited: defaultdict[UUID, dict[int, float]] = defaultdict(dict)
+        deadline = time.monotonic() + SECONDS + PATIENCE
         while True:
             ending = self._ended.is_set()
             while self._written:
                 number, week, began = self._written.popleft()
                 awaited[week][number] = began
-            if not awaited and ending:
+            if ending and (not awaited or time.monotonic() > deadline):
+                self.missing = len(awaited)
                 return
             sql = "SELECT id, theme FROM weeks WHERE id = ANY(%s)"
             for week, theme in self._connection.execute(sql, [list(awaited)]).fetchall():

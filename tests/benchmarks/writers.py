@@ -19,8 +19,8 @@ SESSIONS = 8
 """Connections that take turns. One alone would stand still while a batch holds its row, and so write least just then,
 when waiting is longest."""
 
-Aim = Callable[["psycopg.Connection[Any]", random.Random, range], int]
-"""The id of the row to write next, among these."""
+Aim = Callable[["psycopg.Connection[Any]", range, int], int]
+"""The id of the row to write next, among these; the number counts the writes."""
 
 Write = Callable[["psycopg.Connection[Any]", int, int], None]
 """Write this row; the number counts the writes."""
@@ -46,18 +46,23 @@ class Waits:
         return sum(second * 1000 > milliseconds for second in self.seconds)
 
 
-def any_row(connection: psycopg.Connection[Any], chance: random.Random, ids: range) -> int:
+def any_row(connection: psycopg.Connection[Any], ids: range, number: int) -> int:
     """Some row of the table."""
-    return chance.choice(ids)
+    return random.choice(ids)
 
 
-def row_in_the_way(connection: psycopg.Connection[Any], chance: random.Random, ids: range) -> int:
+def next_row(connection: psycopg.Connection[Any], ids: range, number: int) -> int:
+    """Each row of the table in turn, so that two sessions do not write the same one at a time."""
+    return ids[number % len(ids)]
+
+
+def row_in_the_way(connection: psycopg.Connection[Any], ids: range, number: int) -> int:
     """A row of the batch that the backfill is at; some row while there is none."""
     at = connection.execute(
         "SELECT cursor::bigint, batch_size FROM migration_ops_runrange WHERE NOT done AND cursor IS NOT NULL"
         " ORDER BY id DESC LIMIT 1"
     ).fetchone()
-    return chance.choice(ids) if at is None else at[0] + chance.randint(1, at[1])
+    return random.choice(ids) if at is None else at[0] + random.randint(1, at[1])
 
 
 def change_or_delete(connection: psycopg.Connection[Any], row: int, number: int) -> None:
@@ -79,14 +84,13 @@ def writing(rate: int, aim: Aim, write: Write = change_or_delete) -> Iterator[Wa
     numbers, lock = count(1), Lock()
 
     def write_on(connection: psycopg.Connection[Any]) -> None:
-        chance = random.Random(id(connection))
         while not stop.is_set():
             with lock:
                 number = next(numbers)
             if stop.wait(max(0.0, begun + number / rate - time.perf_counter())):
                 return
             try:
-                row = aim(connection, chance, ids)
+                row = aim(connection, ids, number)
                 due = time.perf_counter()
                 write(connection, row, number)
             except psycopg.Error as error:
