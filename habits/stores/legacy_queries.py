@@ -14,7 +14,8 @@ from django.db import connection
 
 from habits.board import BoardKey, normal_child_name
 from habits.stores.exact_json import UnreadableJson, decode_jsonb
-from habits.stores.legacy_rows import MAX_RECORD_BYTES, ParsedRow, Record, key_of, rejected, usable_id
+from habits.stores.legacy_rows import MAX_RECORD_BYTES, ParsedRow, key_of, rejected, usable_id
+from habits.stores.legacy_sizes import PAGE_BYTES, READ_BYTES, Head
 from habits.stores.legacy_verdict import parse, too_large
 from migration_ops.definition import Rejection, Span
 
@@ -49,28 +50,28 @@ _DAY = """
 
 _HEAD = f"""
     h.id, h.user_id::text, h.child_name, {_DAY},
-    CASE WHEN h.week_start_date IS NULL THEN left(h.week_period, 400) END
+    CASE WHEN h.week_start_date IS NULL THEN left(h.week_period, 400) END, {READ_BYTES}
 """
 _HEAD_COLUMNS = ("id", "user_id", "child_name", "week_start_date", "week_period")
 
-_TEXTS = ("h.child_name", "h.week_period", "h.theme", "h.reward", "h.habits", "h.reflection")
-_STORED = " + ".join(f"coalesce(pg_column_size({column}), 0)" for column in _TEXTS)
-_OCTETS = " + ".join(f"coalesce(octet_length({column}::text), 0)" for column in _TEXTS)
-_DIGEST = " || ".join(f"coalesce(md5({column}::text), '-')" for column in _TEXTS)
+_TEXTS = ("h.child_name", "h.week_period", "h.theme", "h.reward", "said.habits", "said.reflection")
+_OCTETS = f"({' + '.join(f'coalesce(octet_length({column}), 0)' for column in _TEXTS)})"
+_FITS = f"{_OCTETS} <= {MAX_RECORD_BYTES}"
+_DIGEST = " || ".join(f"coalesce(md5({column}), '-')" for column in _TEXTS)
 
-# A row is measured only where its stored size makes it possible that it is too large (compression saves at most a
-# factor of some 250). Of one that is too large only the columns that make the key come over.
+# Of a row that is too large only the columns that make the key come over. `OFFSET 0` has each text made once only; its
+# length is known then, so it costs nothing to ask for it wherever it is needed.
 _CONTENT = f"""
 SELECT h.id, h.user_id::text, {_DAY},
-       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} OR octet_length(h.child_name) <= 2000 THEN h.child_name END,
-       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.week_period ELSE left(h.week_period, 400) END,
-       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.theme END,
-       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.reward END,
-       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.habits::text END,
-       CASE WHEN measured.bytes <= {MAX_RECORD_BYTES} THEN h.reflection::text ELSE {_DIGEST} END,
-       measured.bytes, h.xmin::text
+       CASE WHEN {_FITS} OR octet_length(h.child_name) <= 2000 THEN h.child_name END,
+       CASE WHEN {_FITS} THEN h.week_period ELSE left(h.week_period, 400) END,
+       CASE WHEN {_FITS} THEN h.theme END,
+       CASE WHEN {_FITS} THEN h.reward END,
+       CASE WHEN {_FITS} THEN said.habits END,
+       CASE WHEN {_FITS} THEN said.reflection ELSE {_DIGEST} END,
+       {_OCTETS}, h.xmin::text
   FROM habit_tracker h
- CROSS JOIN LATERAL (SELECT CASE WHEN {_STORED} > 4000 THEN {_OCTETS} ELSE 0 END AS bytes OFFSET 0) measured
+ CROSS JOIN LATERAL (SELECT h.habits::text AS habits, h.reflection::text AS reflection OFFSET 0) said
 """
 
 # `OFFSET 0` keeps each probe a probe of the index; a join over the whole table would read all of it for every page.
@@ -108,6 +109,14 @@ SELECT undated.* FROM (SELECT DISTINCT owner, child FROM k) AS k CROSS JOIN LATE
 _LOCKS = {"": "", "share": " FOR SHARE OF h", "update": " FOR UPDATE OF h"}
 _MANY = 5_000
 
+# The last row of a page, and whether others may follow it.
+_END = f"""
+SELECT max(id) FILTER (WHERE before < {PAGE_BYTES}), count(*) = %s OR max(before) >= {PAGE_BYTES}
+  FROM (SELECT id, sum(bytes) OVER (ORDER BY id) - bytes AS before
+          FROM (SELECT h.id, {READ_BYTES} AS bytes FROM habit_tracker h WHERE {{where}} ORDER BY h.id LIMIT %s) AS page
+       ) AS summed
+"""
+
 # Lists travel as one text: rendering an array element by element costs more than the query it is for.
 _AMONG = "h.id = ANY(string_to_array(%s, ',')::bigint[])"
 
@@ -118,12 +127,12 @@ def row_numbers(rows: Collection[str]) -> list[int]:
     return sorted(filter(usable_id, numbers))
 
 
-def heads_of_rows(ids: Collection[int]) -> list[Record]:
-    """Id and what makes the key of these rows."""
+def heads_of_rows(ids: Collection[int]) -> dict[int, Head]:
+    """These rows by id, in order; those that are gone are absent."""
     return _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE {_AMONG} ORDER BY h.id", [_listed(ids)])
 
 
-def heads_of_keys(keys: Collection[BoardKey], *, known: Collection[int] = ()) -> dict[int, BoardKey]:
+def heads_of_keys(keys: Collection[BoardKey], *, known: Collection[int] = ()) -> dict[int, Head]:
     """The rows of these keys by id, however their child's name is spelled and whether or not they have a date.
 
     Args:
@@ -142,22 +151,32 @@ def heads_of_keys(keys: Collection[BoardKey], *, known: Collection[int] = ()) ->
     if not places:
         return {}
     ids = _listed(known)
-    heads = _heads(_CANDIDATES, [json.dumps(places), ids, ids])
-    found = {head["id"]: key_of(head) for head in heads}
-    return {number: key for number, key in found.items() if key in wanted}
+    found = _heads(_CANDIDATES, [json.dumps(places), ids, ids])
+    return {number: head for number, head in found.items() if head.key in wanted}
 
 
 def keys_of_owner(owner: UUID) -> set[BoardKey]:
     """The keys of all rows of this owner that have a readable one."""
     heads = _heads(f"SELECT {_HEAD} FROM habit_tracker h WHERE h.user_id = %s", [owner])
-    return {key for head in heads if (key := key_of(head)) is not None}
+    return {head.key for head in heads.values() if head.key is not None}
 
 
-def contents_of_page(span: Span, limit: int) -> dict[int, Seen]:
-    """The next rows of the span by id, read and judged, in the order of their ids; nothing is locked."""
+def contents_of_page(span: Span, limit: int) -> tuple[dict[int, Seen], int | None]:
+    """The next rows of the span by id, read and judged, in the order of their ids; nothing is locked.
+
+    Returns:
+        the rows, fewer than `limit` where they are large; and the place where the next page begins, None at the end.
+    """
     where, arguments = _within(span)
-    seen = _seen(f"{_CONTENT} WHERE {where} ORDER BY h.id LIMIT %s", [*arguments, limit])
-    return {int(row.outcome.row): row for row in seen}
+    with connection.cursor() as cursor:
+        cursor.execute(_END.format(where=where), [limit, *arguments, limit])
+        end, more = cursor.fetchone()
+    if end is None:
+        return {}, None
+    seen = _seen(f"{_CONTENT} WHERE {where} AND h.id <= %s ORDER BY h.id LIMIT %s", [*arguments, end, limit])
+    page = {int(row.outcome.row): row for row in seen}
+    # Rows that came in between push others off a full page.
+    return page, max(page) if len(page) == limit else end if more else None
 
 
 def contents_of_rows(ids: Collection[int], *, lock: str = "") -> list[Outcome]:
@@ -234,10 +253,11 @@ def users_among(owners: Collection[str]) -> set[UUID]:
 
 def every_content(chunk: int = 1_000) -> Iterator[Outcome]:
     """Every row of the table, read and judged, in the order of the ids and in constant memory."""
-    after: int | None = None
-    while page := contents_of_page(Span(after), chunk):
+    page, after = contents_of_page(Span(), chunk)
+    yield from (seen.outcome for seen in page.values())
+    while after is not None:
+        page, after = contents_of_page(Span(after), chunk)
         yield from (seen.outcome for seen in page.values())
-        after = max(page)
 
 
 def _within(span: Span) -> tuple[str, list[int]]:
@@ -255,10 +275,11 @@ def _listed(values: Iterable[object]) -> str:
     return ",".join(map(str, values))
 
 
-def _heads(sql: str, arguments: list[Any]) -> list[Record]:
+def _heads(sql: str, arguments: list[Any]) -> dict[int, Head]:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
-        return [dict(zip(_HEAD_COLUMNS, row, strict=True)) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return {row[0]: Head(key_of(dict(zip(_HEAD_COLUMNS, row, strict=False))), row[-1]) for row in rows}
 
 
 def _spellings(owners: Collection[UUID]) -> dict[tuple[UUID, str], list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from copy import copy
 from functools import partial
 from uuid import UUID
@@ -22,8 +22,9 @@ from habits.stores.legacy_boards import (
 )
 from habits.stores.legacy_changes import new_record, periods_of, write_back
 from habits.stores.legacy_queries import Outcome
-from habits.stores.legacy_rows import key_of, owner_of
+from habits.stores.legacy_rows import owner_of
 from habits.stores.legacy_schema import TABLE
+from habits.stores.legacy_sizes import first_rows
 from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.sync.bookkeeping import accepted_rows
@@ -65,26 +66,30 @@ class LegacyTableStore:
     def scan(
         self, span: Span, limit: int, *, claim: Callable[[Collection[BoardKey]], None] | None = None
     ) -> Page[BoardKey, Board]:
-        seen = queries.contents_of_page(span, limit)
-        on_page = list(seen)
+        """As `Store.scan`; a page of large rows, or of rows whose boards have large rows elsewhere, may hold fewer."""
+        seen, cursor = queries.contents_of_page(span, limit)
+        page = {number: row.outcome.key for number, row in seen.items()}
+        keys = _readable(page.values())
+        if claim is not None:
+            claim(keys)
+        rows, others = first_rows(page, queries.heads_of_keys(keys, known=page))
+        if len(rows) < len(page):
+            cursor = rows[-1]
+        numbers = {*rows, *others}
         if claim is None:
-            outcomes = {row.outcome.row: row.outcome for row in seen.values()}
-            known: set[BoardKey] = set()
+            contents = [seen[number].outcome for number in numbers & seen.keys()]
+            contents += queries.contents_of_rows(numbers - seen.keys())
         else:
-            known = {row.outcome.key for row in seen.values() if row.outcome.key is not None}
-            claim(known)
-            numbers = {*on_page, *queries.heads_of_keys(known, known=on_page)}
-            outcomes = {outcome.row: outcome for outcome in queries.kept_contents(numbers, seen)}
-        cursor = on_page[-1] if len(on_page) == limit else None
-        present = set(map(str, on_page)) & outcomes.keys()
-        while new := {key for row in present if (key := outcomes[row].key) is not None} - known:
-            # Without a claim this is the first look; with one, these rows changed their keys before they were locked.
-            if claim is not None:
-                claim(new)
+            contents = queries.kept_contents(numbers, seen)
+        outcomes = {outcome.row: outcome for outcome in contents}
+        present = set(map(str, rows)) & outcomes.keys()
+        known = _readable(page[number] for number in rows)
+        while claim is not None and (new := _readable(outcomes[row].key for row in present) - known):
+            # These rows changed their keys before they were locked.
+            claim(new)
             known |= new
-            numbers = set(queries.heads_of_keys(new, known=[int(row) for row in outcomes]))
-            lock = "" if claim is None else "share"
-            outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(numbers, lock=lock)}
+            more = queries.heads_of_keys(new, known=[int(row) for row in outcomes])
+            outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(more, lock="share")}
         return self._assemble(outcomes.values()).page(present, cursor)
 
     def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
@@ -92,7 +97,7 @@ class LegacyTableStore:
 
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
         missing = queries.missing_exactly(keys)
-        return missing - set(queries.heads_of_keys(missing).values())
+        return missing - _readable(head.key for head in queries.heads_of_keys(missing).values())
 
     def save(self, documents: Collection[Board]) -> Saved:
         """Make the rows say what these boards say.
@@ -174,7 +179,7 @@ class LegacyTableStore:
         return int(found[0])
 
     def keys_of(self, rows: Collection[str]) -> dict[str, BoardKey | None]:
-        return {str(head["id"]): key_of(head) for head in queries.heads_of_rows(queries.row_numbers(rows))}
+        return {str(number): head.key for number, head in queries.heads_of_rows(queries.row_numbers(rows)).items()}
 
     def keyless(self, rows: Collection[str]) -> list[Rejection[BoardKey]]:
         outcomes = queries.contents_of_rows(queries.row_numbers(rows))
@@ -224,3 +229,7 @@ class LegacyTableStore:
     def _assemble(self, outcomes: Collection[Outcome]) -> Assembly:
         rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
         return assemble(outcomes, self._left_behind(rejected) if rejected else {})
+
+
+def _readable(keys: Iterable[BoardKey | None]) -> set[BoardKey]:
+    return {key for key in keys if key is not None}
