@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "waffle",
     "django_rq",
+    "ninja",
     "config.embedded",
     "migration_ops",
     "habits",
@@ -55,6 +56,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "habits.api.middleware.ApiErrors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -92,6 +94,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+WRITES_PER_MINUTE = env.number("WRITES_PER_MINUTE", default=600)
+READS_PER_MINUTE = env.number("READS_PER_MINUTE", default=3_000)
+"""Requests a minute to the API, a user; 0 for as many as one likes."""
 
 # --- PostgreSQL and Redis -------------------------------------------------------------------------------------------
 

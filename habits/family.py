@@ -7,7 +7,7 @@ Changes are made to the board as it is now, under its lock, never to a copy that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import blake2b
@@ -43,6 +43,9 @@ from migration_ops.sync.dual_write import Outcome, writing
 MOST_HABITS = 500
 MOST_CHARACTERS = 10_000
 """Of a theme, a reward or an answer. With at most `MOST_HABITS` habits a board stays within the megabyte of a row."""
+
+Seen = str | Collection[str] | None
+"""`tag` of the board that somebody looked at, or several that will do."""
 
 
 class NoSuchBoard(LookupError):
@@ -162,6 +165,7 @@ class WeekStats:
 class Stats:
     """The last weeks of a child, the earliest first, and all of them by weekday."""
 
+    child: str
     weeks: tuple[WeekStats, ...]
     weekdays: tuple[DayCount, ...]
     served: Decision
@@ -217,6 +221,7 @@ def stats(owner: UUID, child: str, last: int) -> Stats:
     found = weeks(owner, child)
     shown = found.boards[-last:]
     return Stats(
+        child=shown[0].key.child,
         weeks=tuple(WeekStats(b.key.week_start, b.score, b.max_score, _by_day([b])) for b in shown),
         weekdays=_by_day(shown),
         served=found.served,
@@ -224,12 +229,12 @@ def stats(owner: UUID, child: str, last: int) -> Stats:
 
 
 def put(
-    owner: UUID, child: str, day: date, contents: Contents, *, seen: str | None = None, must_exist: bool | None = None
+    owner: UUID, child: str, day: date, contents: Contents, *, seen: Seen = None, must_exist: bool | None = None
 ) -> Written:
     """Make the board of this day's week say exactly this; habits that it has already keep their identity.
 
     Args:
-        seen: `tag` of the board that the family looked at; None if it does not say.
+        seen: `tag` of the board that the family looked at, or several that will do; None if it does not say.
         must_exist: whether there has to be a board, or has to be none; None where both will do.
 
     Raises:
@@ -244,13 +249,21 @@ def put(
     return Written(wanted, draft.before is None, draft.decision, draft.outcome)
 
 
-def change(owner: UUID, child: str, day: date, how: Callable[[Board], Board], *, seen: str | None = None) -> Written:
-    """Change the board as it is now.
+def change(
+    owner: UUID,
+    child: str,
+    day: date,
+    how: Callable[[Board], Board],
+    *,
+    seen: Seen = None,
+    must_exist: bool | None = None,
+) -> Written:
+    """Change the board as it is now; `seen` and `must_exist` as for `put`.
 
     Raises:
         NoSuchBoard: there is none.
         BoardError: the change cannot be made.
-        Changed: the board is another one than the one that was seen.
+        Changed: the board is another one than the one that was seen, or is there against `must_exist`.
     """
     try:
         key = key_of(owner, child, day)
@@ -259,30 +272,32 @@ def change(owner: UUID, child: str, day: date, how: Callable[[Board], Board], *,
     with writing(migration, key) as draft:
         if draft.before is None:
             raise NoSuchBoard
-        _refuse_changed(draft.before, seen, None)
+        _refuse_changed(draft.before, seen, must_exist)
         changed = how(draft.before)
         _refuse_too_much(changed)
         draft.document = changed
     return Written(draft.document, False, draft.decision, draft.outcome)
 
 
-def set_marks(owner: UUID, child: str, day: date, cells: Iterable[Cell]) -> Written:
-    """Set these cells, in their order, and leave all others as they are; raises as `change`."""
+def set_marks(
+    owner: UUID, child: str, day: date, cells: Iterable[Cell], *, seen: Seen = None, must_exist: bool | None = None
+) -> Written:
+    """Set these cells, in their order, and leave all others as they are; arguments and errors as for `change`."""
 
     def marked(board: Board) -> Board:
         for cell in cells:
             board = mark(board, cell.position, cell.day, cell.status)
         return board
 
-    return change(owner, child, day, marked)
+    return change(owner, child, day, marked, seen=seen, must_exist=must_exist)
 
 
-def delete(owner: UUID, child: str, day: date, *, seen: str | None = None) -> Written:
-    """Delete the week, on both sides.
+def delete(owner: UUID, child: str, day: date, *, seen: Seen = None, must_exist: bool | None = None) -> Written:
+    """Delete the week, on both sides; arguments as for `change`.
 
     Raises:
         NoSuchBoard: there is none.
-        Changed: the board is another one than the one that was seen.
+        Changed: the board is another one than the one that was seen, or is there against `must_exist`.
     """
     try:
         key = key_of(owner, child, day)
@@ -291,7 +306,7 @@ def delete(owner: UUID, child: str, day: date, *, seen: str | None = None) -> Wr
     with writing(migration, key) as draft:
         if draft.before is None:
             raise NoSuchBoard
-        _refuse_changed(draft.before, seen, None)
+        _refuse_changed(draft.before, seen, must_exist)
         draft.document = None
     return Written(None, False, draft.decision, draft.outcome)
 
@@ -313,7 +328,7 @@ def key_of(owner: UUID, child: str, day: date) -> BoardKey:
 
 def tag(board: Board) -> str:
     """Of what the board says; another board of the week has another one, whichever store it comes from."""
-    said = {**image(board), "habits": [[line.name, list(line.times)] for line in board.habits]}
+    said = {**image(board), "habits": [[line.name, line.time_period, list(line.times)] for line in board.habits]}
     return blake2b(f"{encode_key(board.key)}{said}".encode(), digest_size=12).hexdigest()
 
 
@@ -333,10 +348,13 @@ def _refuse_too_much(made: Board) -> None:
         raise TooMuch
 
 
-def _refuse_changed(before: Board | None, seen: str | None, must_exist: bool | None) -> None:
-    if must_exist is not None and must_exist is not (before is not None):
+def _refuse_changed(before: Board | None, seen: Seen, must_exist: bool | None) -> None:
+    if must_exist is not None and must_exist != (before is not None):
         raise Changed
-    if seen is not None and (before is None or tag(before) != seen):
+    if seen is None:
+        return
+    will_do = {seen} if isinstance(seen, str) else seen
+    if before is None or tag(before) not in will_do:
         raise Changed
 
 

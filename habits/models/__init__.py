@@ -7,6 +7,7 @@ keys are left out until `shadow_schema validate`, because checking them row by r
 from habits.models.boards import Child, Habit, HabitRecord, Week
 from habits.models.idempotency import IdempotencyRecord
 from habits.models.notifications import Notification, NotificationType
+from habits.models.request_count import RequestCount
 from habits.models.templates import HabitTemplate
 from habits.models.users import User, UserManager
 
@@ -18,6 +19,7 @@ __all__ = [
     "IdempotencyRecord",
     "Notification",
     "NotificationType",
+    "RequestCount",
     "User",
     "UserManager",
     "Week",

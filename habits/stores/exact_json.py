@@ -72,7 +72,7 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Json:
         raise UnreadableJson("JSON is nested too deeply.", "record_too_large") from None
     except json.JSONDecodeError as error:
         raise UnreadableJson(f"No JSON: {error}.") from None
-    except ValueError:
+    except (ValueError, ArithmeticError):
         raise UnreadableJson("A number has more digits than can be read.", "record_too_large") from None
 
 

@@ -1,0 +1,88 @@
+"""What boards look like in answers: the same bytes for the same board, whichever store it comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from habits.board import BLANK, Board
+from habits.family import ChildSummary, DayCount, Stats
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def encoded(value: Any) -> bytes:
+    """Canonical JSON: in the order of the value's keys, without white space, UTF-8."""
+    return _encode(value).encode()
+
+
+def child(summary: ChildSummary) -> dict[str, Any]:
+    return {
+        "name": summary.name,
+        "weeks": summary.weeks,
+        "first_week": summary.first_week.isoformat(),
+        "last_week": summary.last_week.isoformat(),
+    }
+
+
+def week(board: Board) -> dict[str, Any]:
+    return {
+        "week_start": board.key.week_start.isoformat(),
+        "theme": board.theme,
+        "score": board.score,
+        "max_score": board.max_score,
+    }
+
+
+def whole(board: Board) -> dict[str, Any]:
+    """All a family sees of the week."""
+    return {
+        "child": board.key.child,
+        "week_start": board.key.week_start.isoformat(),
+        "week_end": board.week_end.isoformat(),
+        "theme": board.theme,
+        "reward": board.reward,
+        "reflection": {
+            "bestDay": board.reflection.best_day,
+            "easiestHabit": board.reflection.easiest_habit,
+            "nextWeekGoal": board.reflection.next_week_goal,
+        },
+        "habits": [
+            {
+                "position": position,
+                "name": habit.name,
+                "time_period": habit.time_period,
+                "times": [status or BLANK for status in habit.times],
+            }
+            for position, habit in enumerate(board.habits)
+        ],
+        "score": board.score,
+        "max_score": board.max_score,
+    }
+
+
+def stats(name: str, found: Stats) -> dict[str, Any]:
+    return {
+        "child": name,
+        "weeks": [
+            {
+                "week_start": each.week_start.isoformat(),
+                "score": each.score,
+                "max_score": each.max_score,
+                "days": [_day(count) for count in each.days],
+            }
+            for each in found.weeks
+        ],
+        "weekdays": [_day(count) for count in found.weekdays],
+    }
+
+
+def _day(count: DayCount) -> dict[str, int]:
+    return {
+        "day": count.day,
+        "green": count.green,
+        "yellow": count.yellow,
+        "red": count.red,
+        "none": count.none,
+        "score": count.green,
+    }
