@@ -55,7 +55,7 @@ def from_legacy(
     nowhere = set(keys) - there.keys() - undecided
     gone = set(keys) - there.keys() if decides else legacy.absent(nowhere) if nowhere else set()
     if conflicts:
-        _keep_images(migration, Side.MODERN, set(conflicts) & (there.keys() | gone), batch, at)
+        keep_images(migration, Side.MODERN, set(conflicts) & (there.keys() | gone), batch, at)
     if there:
         modern.save(batch.documents)
     if gone:
@@ -89,7 +89,7 @@ def from_legacy_or_set_aside(
                 raise
             refusals.set_aside(migration, document, batch, error)
             if decides:
-                _keep_images(migration, Side.MODERN, mine, Batch(), at)
+                keep_images(migration, Side.MODERN, mine, Batch(), at)
                 migration.modern().delete([key])
             failpoint(_SET_ASIDE)
 
@@ -111,7 +111,7 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     failpoint(_LOADED)
     gone = set(keys) - batch.by_key().keys()
     if conflicts:
-        _keep_images(migration, Side.LEGACY, set(conflicts), batch, at)
+        keep_images(migration, Side.LEGACY, set(conflicts), batch, at)
     if batch.documents:
         legacy.save(batch.documents)
     if gone:
@@ -131,7 +131,7 @@ def record_rows(migration: AnyMigration, keys: Collection[Any]) -> Batch[Any, An
     return after
 
 
-def _keep_images(
+def keep_images(
     migration: AnyMigration, side: Side, keys: Collection[Any], winning: Batch[Any, Any], at: datetime
 ) -> None:
     """Keep what `side` says of these keys, where it is not what the winning side says."""

@@ -45,10 +45,10 @@ SELECT clock_timestamp()
 """
 
 # By key, as the list names it or as the lineage has the row it names; taken or not.
-_SIDES = """
-SELECT key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
- UNION
-SELECT lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
+_SPEAKING_OF = """
+SELECT id, key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
+ UNION ALL
+SELECT dirty.id, lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
   JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
  WHERE dirty.migration = %(migration)s AND lineage.key = ANY(%(keys)s)
 """
@@ -211,11 +211,16 @@ def _count(sql: str, *parameters: str | datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
-def sides(migration: AnyMigration, keys: Collection[str]) -> list[tuple[str, Side]]:
-    """On which sides, says the list, these encoded keys changed; notices that somebody has taken count too."""
+def speaking_of(migration: AnyMigration, keys: Collection[str]) -> list[tuple[int, str, Side]]:
+    """Id, encoded key and side of every notice that speaks of one of these keys, taken by somebody or not."""
     with connection.cursor() as cursor:
-        cursor.execute(_SIDES, {"migration": migration.name, "keys": list(keys)})
-        return [(key, Side(side)) for key, side in cursor.fetchall()]
+        cursor.execute(_SPEAKING_OF, {"migration": migration.name, "keys": list(keys)})
+        return [(notice, key, Side(side)) for notice, key, side in cursor.fetchall()]
+
+
+def sides(migration: AnyMigration, keys: Collection[str]) -> set[tuple[str, Side]]:
+    """On which sides, says the list, these encoded keys changed; notices that somebody has taken count too."""
+    return {(key, side) for _, key, side in speaking_of(migration, keys)}
 
 
 def exceptional(migration: AnyMigration, prefix: str) -> set[str]:

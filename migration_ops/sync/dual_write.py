@@ -133,6 +133,7 @@ class _Place:
     Attributes:
         store: the authority's.
         stage: as the fence keeps it.
+        seen: notices about the key that were on the dirty list when the document was loaded.
         sqlstate: of the follower's failure.
     """
 
@@ -140,6 +141,7 @@ class _Place:
     draft: Draft
     store: Store[Any, Any]
     stage: Stage
+    seen: frozenset[int] = frozenset()
     sqlstate: str = ""
 
     @property
@@ -154,7 +156,8 @@ def _enter(migration: AnyMigration, key: Any) -> _Place:
     now = state.read(migration)
     lock_keys(migration, [key])
     usual = routing.authority(migration, migration.unit(key), now)
-    decision = _settled(migration, key, usual) if now.stage in applier.SYNCED else usual
+    synced = now.stage in applier.SYNCED
+    decision, seen = _settled(migration, key, usual) if synced else (usual, frozenset[int]())
     store = migration.store(decision.side)
     found = store.load([key], lock=True)
     if _is_held(migration, key, decision, found):
@@ -164,7 +167,7 @@ def _enter(migration: AnyMigration, key: Any) -> _Place:
         if not found.documents:
             raise DocumentHeld
     document = found.by_key().get(key)
-    return _Place(migration, Draft(key, document, document, decision), store, now.stage)
+    return _Place(migration, Draft(key, document, document, decision), store, now.stage, seen)
 
 
 def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch[Any, Any]) -> bool:
@@ -174,22 +177,26 @@ def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch
     return not found.documents and bool(routing.held(migration, [key], decision))
 
 
-def _settled(migration: AnyMigration, key: Any, usual: Decision) -> Decision:
+def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decision, frozenset[int]]:
     """Bring a change of the other side that waits on the dirty list over first, so that it is not written over.
 
     Where that fails, the side that changed has the word for this once.
+
+    Returns: who has the word, and the notices that were looked at.
     """
-    waiting = {side for _, side in dirty.sides(migration, [migration.encode_key(key)])}
+    notices = dirty.speaking_of(migration, [migration.encode_key(key)])
+    seen = frozenset(notice for notice, _, _ in notices)
+    waiting = {side for _, _, side in notices}
     if usual.side.other not in waiting:
-        return usual
+        return usual, seen
     both = usual.side in waiting
     source = usual.side if both else usual.side.other
     try:
         with transaction.atomic(), _hurried():
             applier.carry_over(migration, {key}, source, conflicts={key} if both else set())
     except (Error, MigrationOpsError, OSError):
-        return usual if both else Decision(source, Reason.DIRTY)
-    return usual
+        return (usual if both else Decision(source, Reason.DIRTY)), seen
+    return usual, seen
 
 
 def _refuse_another_key(draft: Draft) -> None:
@@ -199,11 +206,12 @@ def _refuse_another_key(draft: Draft) -> None:
 
 def _write(place: _Place) -> None:
     migration, draft = place.migration, place.draft
-    notice = None if place.store.transactional else _note_first(place)
+    synced = place.stage in applier.SYNCED
+    notice = _note_first(place) if synced and not place.store.transactional else None
     with bounded_by(settings().write_patience):
         _put(place.store, draft.key, draft.document)
     failpoint(AUTHORITY_SAVED)
-    if place.stage not in applier.SYNCED:
+    if not synced:
         draft.outcome = Outcome.ONE_STORE
     elif draft.decision.reason is Reason.QUARANTINED:
         draft.outcome = Outcome.HELD
@@ -243,21 +251,53 @@ def _put(store: Store[Any, Any], key: Any, document: Any) -> None:
 
 def _follow(place: _Place) -> Outcome:
     """Write the follower, bring the lineage of the legacy rows in step, and look at both; or undo just that."""
-    migration, draft = place.migration, place.draft
     try:
-        with transaction.atomic(), _hurried():
-            if place.side is Side.MODERN:
-                _put(migration.legacy(), draft.key, draft.document)
-            in_legacy = carry.record_rows(migration, [draft.key]).by_key().get(draft.key)
-            if place.side is Side.LEGACY:
-                _put(migration.modern(), draft.key, in_legacy)  # with what legacy made of it, such as new ids
-            with connection.cursor() as cursor:
-                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred would fail the user's commit
-            failpoint(FOLLOWED)
-            return Outcome.BOTH if _verified(place, in_legacy) else Outcome.DIFFERENT
+        try:
+            with transaction.atomic(), _hurried():
+                return _followed(place)
+        except _OvertakenError:
+            with transaction.atomic(), _hurried():
+                _keep_what_is_written_over(place)
+                return _followed(place)
     except (Error, MigrationOpsError, OSError) as error:
         place.sqlstate = sqlstate(error) or type(error).__name__
         return Outcome.FAILED
+
+
+class _OvertakenError(MigrationOpsError):
+    """The follower was changed past the app after the document was loaded."""
+
+
+def _followed(place: _Place) -> Outcome:
+    migration, draft = place.migration, place.draft
+    if place.side is Side.MODERN:
+        _put(migration.legacy(), draft.key, draft.document)
+        _refuse_if_overtaken(place)
+        in_legacy = carry.record_rows(migration, [draft.key]).by_key().get(draft.key)
+    else:
+        in_legacy = carry.record_rows(migration, [draft.key]).by_key().get(draft.key)
+        _put(migration.modern(), draft.key, in_legacy)  # with what legacy made of it, such as new ids
+        _refuse_if_overtaken(place)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred would fail the user's commit
+    failpoint(FOLLOWED)
+    return Outcome.BOTH if _verified(place, in_legacy) else Outcome.DIFFERENT
+
+
+def _refuse_if_overtaken(place: _Place) -> None:
+    """Now that the follower's rows are locked, whoever changed them since they were loaded is on the dirty list."""
+    notices = dirty.speaking_of(place.migration, [place.migration.encode_key(place.draft.key)])
+    news = {notice for notice, _, side in notices if side is place.side.other} - place.seen
+    if news:
+        place.seen |= news
+        raise _OvertakenError
+
+
+def _keep_what_is_written_over(place: _Place) -> None:
+    """Both sides changed: the authority wins, and what the other one said is kept for a person to see."""
+    document = place.draft.document
+    winning: Batch[Any, Any] = Batch(documents=[] if document is None else [document])
+    carry.keep_images(place.migration, place.side.other, [place.draft.key], winning, dirty.now())
 
 
 def _verified(place: _Place, in_legacy: Any) -> bool:

@@ -7,13 +7,13 @@ from django.db import connection
 
 from migration_ops import transitions
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.models import DirtyKey, QuarantineItem
+from migration_ops.models import BeforeImage, DirtyKey, QuarantineItem
 from migration_ops.rollout.routing import Reason
 from migration_ops.stages import Stage
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome, writing
 from tests.engine.invariants import assert_in_step
-from tests.engine.syncing import begin_dual_write, go_to_ramp, run
+from tests.engine.syncing import begin_dual_write, go_to_ramp, run, second_connection
 from tests.notes.note import Note, NoteKey
 from tests.notes.schema import add_rows, modern_rows
 
@@ -127,4 +127,22 @@ def test_the_way_back_from_ramp_loses_nothing_that_was_written_to_modern_past_th
     transitions.back(notes, Stage.SHADOW, actor="test")
     applier.drain(notes)
     assert legacy_lines() == ["one pint"]
+    assert_in_step()
+
+
+def test_what_sql_changed_in_the_follower_at_the_last_moment_is_kept(notes: AnyMigration) -> None:
+    """After the document was loaded and before it is written, somebody changes the other store past the app."""
+    begin_dual_write(notes)
+    write(notes, "two pints")
+    go_to_ramp(notes, percent=100)
+    with writing(notes, KEY) as draft:
+        draft.document = Note(KEY, ("one pint",))
+        with second_connection() as other:
+            other.execute("UPDATE legacy_notes SET body = 'cream'")
+    assert draft.outcome is Outcome.BOTH
+    assert modern_rows() == [("home", "milk", ["one pint"])]
+    assert legacy_lines() == ["one pint"]
+    images = BeforeImage.objects.filter(cause="conflict")
+    assert [(image.side, image.image["lines"]) for image in images] == [("legacy", ["cream"])]
+    applier.drain(notes)
     assert_in_step()
