@@ -17,6 +17,7 @@ from migration_ops.models import (
     DirtyKey,
     HistoryEntry,
     MergeRecord,
+    Metric,
     MigrationState,
     QuarantineItem,
     Run,
@@ -110,3 +111,10 @@ class HistoryEntryAdmin(ReadOnlyAdmin):
     list_display = ["id", "at", "migration", "actor", "verb", "from_stage", "to_stage", "reason"]
     list_filter = ["migration", "verb"]
     search_fields = ["actor", "reason"]
+
+
+@admin.register(Metric)
+class MetricAdmin(ReadOnlyAdmin):
+    list_display = ["minute", "migration", "name", "side", "outcome", "sqlstate", "count"]
+    list_filter = ["migration", "name", "side", "outcome"]
+    ordering = ["-minute"]

@@ -41,6 +41,7 @@ def test_every_kind_of_state_has_its_page() -> None:
         "dirtykey",
         "historyentry",
         "mergerecord",
+        "metric",
         "migrationstate",
         "quarantineitem",
         "run",
