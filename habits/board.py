@@ -123,6 +123,11 @@ class Board:
     def max_score(self) -> int:
         return DAYS * len(self.habits)
 
+    @property
+    def is_all_green(self) -> bool:
+        """Whether every day of every habit is green, and there is a habit at all."""
+        return bool(self.habits) and self.score == self.max_score
+
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

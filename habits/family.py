@@ -7,12 +7,16 @@ Changes are made to the board as it is now, under its lock, never to a copy that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import blake2b
 from uuid import UUID
 
+from django.db import transaction
+
+from habits import achievements
 from habits.board import (
     BLANK,
     DAYS,
@@ -38,7 +42,7 @@ from habits.comparison import image
 from habits.migration import boards as migration
 from migration_ops.rollout import reading
 from migration_ops.rollout.routing import Decision
-from migration_ops.sync.dual_write import Outcome, writing
+from migration_ops.sync.dual_write import Draft, Outcome, writing
 
 MOST_HABITS = 500
 MOST_CHARACTERS = 10_000
@@ -243,7 +247,7 @@ def put(
     """
     key = key_of(owner, child, day)
     wanted = _made(key, contents)
-    with writing(migration, key) as draft:
+    with _writing(key) as draft:
         _refuse_changed(draft.before, seen, must_exist)
         draft.document = wanted
     return Written(wanted, draft.before is None, draft.decision, draft.outcome)
@@ -269,7 +273,7 @@ def change(
         key = key_of(owner, child, day)
     except BoardError:
         raise NoSuchBoard from None
-    with writing(migration, key) as draft:
+    with _writing(key) as draft:
         if draft.before is None:
             raise NoSuchBoard
         _refuse_changed(draft.before, seen, must_exist)
@@ -277,6 +281,30 @@ def change(
         _refuse_too_much(changed)
         draft.document = changed
     return Written(draft.document, False, draft.decision, draft.outcome)
+
+
+def change_or_begin(
+    owner: UUID,
+    child: str,
+    day: date,
+    how: Callable[[Board], Board],
+    *,
+    seen: Seen = None,
+    must_exist: bool | None = None,
+) -> Written:
+    """As `change`, and where there is no board yet, `how` is given an empty one.
+
+    Raises:
+        BoardError: the name or the week cannot be, or the change cannot be made.
+        Changed: as for `put`.
+    """
+    key = key_of(owner, child, day)
+    with _writing(key) as draft:
+        _refuse_changed(draft.before, seen, must_exist)
+        changed = how(Board(key) if draft.before is None else draft.before)
+        _refuse_too_much(changed)
+        draft.document = changed
+    return Written(changed, draft.before is None, draft.decision, draft.outcome)
 
 
 def set_marks(
@@ -303,7 +331,7 @@ def delete(owner: UUID, child: str, day: date, *, seen: Seen = None, must_exist:
         key = key_of(owner, child, day)
     except BoardError:
         raise NoSuchBoard from None
-    with writing(migration, key) as draft:
+    with _writing(key) as draft:
         if draft.before is None:
             raise NoSuchBoard
         _refuse_changed(draft.before, seen, must_exist)
@@ -317,19 +345,39 @@ def key_of(owner: UUID, child: str, day: date) -> BoardKey:
     Raises:
         InvalidChildName, NoSuchWeek: it cannot be one.
     """
-    name = normal_child_name(child)
-    if not 1 <= len(name) <= MAX_CHILD_NAME or not storable(name):
-        raise InvalidChildName
+    name = child_name(child)
     monday = monday_of(day) if day >= FIRST_MONDAY else date.min
     if not FIRST_MONDAY <= monday <= LAST_MONDAY:
         raise NoSuchWeek
     return BoardKey(owner, name, monday)
 
 
+def child_name(name: str) -> str:
+    """The name as it stands in keys.
+
+    Raises:
+        InvalidChildName: it cannot be one.
+    """
+    name = normal_child_name(name)
+    if not 1 <= len(name) <= MAX_CHILD_NAME or not storable(name):
+        raise InvalidChildName
+    return name
+
+
 def tag(board: Board) -> str:
     """Of what the board says; another board of the week has another one, whichever store it comes from."""
     said = {**image(board), "habits": [[line.name, line.time_period, list(line.times)] for line in board.habits]}
     return blake2b(f"{encode_key(board.key)}{said}".encode(), digest_size=12).hexdigest()
+
+
+@contextmanager
+def _writing(key: BoardKey) -> Iterator[Draft]:
+    """As `writing`, with what a change means to the family in the same commit."""
+    with transaction.atomic():
+        with writing(migration, key) as draft:
+            yield draft
+        if draft.outcome is not Outcome.UNCHANGED and draft.document is not None:
+            achievements.award(draft.document)
 
 
 def _made(key: BoardKey, contents: Contents) -> Board:

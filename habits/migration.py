@@ -41,6 +41,7 @@ boards: Migration[BoardKey, Board] = Migration(
         "habit_templates",
         "notifications",
         "idempotency_log",
+        "request_counts",
         "children",
     ),
     foreign_keys=tuple(
@@ -57,8 +58,14 @@ boards: Migration[BoardKey, Board] = Migration(
             ("notifications", "user_id", "users"),
             ("notifications", "from_user_id", "users"),
             ("idempotency_log", "user_id", "users"),
+            ("request_counts", "user_id", "users"),
         )
     ),
-    schema_migrations=(("habits", "0002_modern_tables"), ("habits", "0003_modern_indexes")),
+    schema_migrations=(
+        ("habits", "0002_modern_tables"),
+        ("habits", "0003_modern_indexes"),
+        ("habits", "0004_request_counts"),
+        ("habits", "0005_notified_once"),
+    ),
     preflight=(legacy_readable, owners_known),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.fields.json import KT
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +19,7 @@ class NotificationType(models.TextChoices):
 
 
 class Notification(ModernModel):
-    """One message to one account."""
+    """One message to one account. Of one child's week there is one achievement, of a week one report."""
 
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="notifications"
@@ -45,6 +46,19 @@ class Notification(ModernModel):
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         constraints = [
+            models.UniqueConstraint(
+                "user",
+                KT("metadata__child"),
+                KT("metadata__week"),
+                condition=models.Q(type=NotificationType.ACHIEVEMENT),
+                name="notifications_achievement_key",
+            ),
+            models.UniqueConstraint(
+                "user",
+                KT("metadata__week"),
+                condition=models.Q(type=NotificationType.WEEKLY_REPORT),
+                name="notifications_weekly_report_key",
+            ),
             models.CheckConstraint(
                 condition=models.Q(type__in=NotificationType.values), name="notifications_type_known"
             ),

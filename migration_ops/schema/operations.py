@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, NotInTransactionMixin
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations import AddConstraint
 from django.db.migrations.state import ProjectState
 
 
@@ -23,13 +24,41 @@ class CreateIndexConcurrently(AddIndexConcurrently):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        valid = _index_is_valid(schema_editor, self.index.name)
-        if valid:
+        if _is_left_to_build(schema_editor, self.index.name):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class CreateUniqueKeyConcurrently(NotInTransactionMixin, AddConstraint):
+    """A unique key that is an index alone (of expressions, or of some rows only), built and built again as
+    `CreateIndexConcurrently` does it.
+
+    Rows that are there twice make it fail; it can be run again once they are gone.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        if valid is False:
-            quoted = schema_editor.quote_name(self.index.name)
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {quoted}")
-        super().database_forwards(app_label, schema_editor, from_state, to_state)
+        if _is_left_to_build(schema_editor, self.constraint.name):
+            created = str(self.constraint.create_sql(model, schema_editor))
+            schema_editor.execute(created.replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDEX CONCURRENTLY", 1))
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(self.constraint.name)}")
+
+
+def _is_left_to_build(schema_editor: Any, name: str) -> bool:
+    """Whether there is no finished index of that name; what an attempt left behind is dropped."""
+    valid = _index_is_valid(schema_editor, name)
+    if valid is False:
+        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(name)}")
+    return not valid
 
 
 def _index_is_valid(schema_editor: Any, name: str) -> bool | None:

@@ -15,9 +15,10 @@ import psycopg
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.db import DatabaseError, connection, models
+from django.db import DatabaseError, IntegrityError, connection, models
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.models.functions import Mod
 
 from migration_ops import registry, state
 from migration_ops.definition import AnyMigration, ForeignKey
@@ -25,7 +26,7 @@ from migration_ops.exceptions import Refused, TableBusy
 from migration_ops.models import HistoryEntry, Lineage, QuarantineItem, Run
 from migration_ops.schema import lock_safe, shadow
 from migration_ops.schema.constraints import constraints, invalid_indexes, validate
-from migration_ops.schema.operations import CreateIndexConcurrently
+from migration_ops.schema.operations import CreateIndexConcurrently, CreateUniqueKeyConcurrently
 from migration_ops.stages import Stage
 from tests.database import database_url
 from tests.notes.migration import notes as notes_migration
@@ -271,7 +272,7 @@ def create_index(library: AnyMigration) -> CreateIndexConcurrently:
     return CreateIndexConcurrently("book", models.Index(fields=["pages"], name="books_by_pages"))
 
 
-def apply(operation: CreateIndexConcurrently) -> None:
+def apply(operation: CreateIndexConcurrently | CreateUniqueKeyConcurrently) -> None:
     """Apply the operation to a state in which `books` is a model."""
     fields = [("id", models.IntegerField(primary_key=True)), ("pages", models.IntegerField())]
     before = ProjectState()
@@ -308,6 +309,26 @@ def test_an_invalid_leftover_is_reported_and_built_anew(
     apply(create_index)
     assert invalid_indexes(library) == []
     assert index_oid()
+
+
+def test_a_unique_key_of_expressions_is_built_anew_after_a_failure_and_kept_once_it_is_there(
+    library: AnyMigration,
+) -> None:
+    key = models.UniqueConstraint(Mod("pages", 7), condition=models.Q(id__gte=500), name="books_by_pages")
+    create_key = CreateUniqueKeyConcurrently("book", key)
+    execute("INSERT INTO books VALUES (500, 1, 1), (501, 1, 8)")
+    with pytest.raises(IntegrityError):
+        apply(create_key)
+    assert invalid_indexes(library) == ["books_by_pages"]
+    execute("DELETE FROM books WHERE id = 501")
+    apply(create_key)
+    assert invalid_indexes(library) == []
+    first = index_oid()
+    assert first
+    apply(create_key)
+    assert index_oid() == first
+    with pytest.raises(IntegrityError):
+        execute("INSERT INTO books VALUES (502, 1, 15)")
 
 
 def test_two_validations_at_once_both_end_well(library: AnyMigration) -> None:

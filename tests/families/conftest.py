@@ -91,3 +91,16 @@ def installation(request: pytest.FixtureRequest, transactional_db: None) -> Inst
     """Either kind."""
     made: Installation = request.getfixturevalue(request.param)
     return made
+
+
+@pytest.fixture(params=STAGES)
+def stage(request: pytest.FixtureRequest, installation: Installation) -> str:
+    """The installation at one of the stages at which families are served."""
+    installation.reach(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def in_both(installation: Installation) -> None:
+    """The installation at `dual_write`."""
+    installation.reach("dual_write")
