@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -22,8 +23,18 @@ from migration_ops.preparation import prepare
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
 
+SHOWN = 100
+"""Items that a listing shows and an entry of the history names, unless more are asked for; all are counted."""
+
 UNDECIDED = (QuarantineStatus.OPEN, QuarantineStatus.ACCEPTED)
 """What `listing` shows by default: everything but what resolved itself."""
+
+
+_MARK_OPEN = """
+INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
+SELECT migration, 'legacy', row, clock_timestamp() FROM migration_ops_quarantineitem
+ WHERE migration = %s AND status = 'open' ORDER BY id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +77,21 @@ class Decision:
     """What a decision led to.
 
     Attributes:
-        listing: the quarantine afterwards; its items are those that were named, as they are now.
+        listing: the quarantine afterwards; its items are those that were named, as they are now, or the first `SHOWN`
+            of those that were looked at again.
+        rows: how many were named or looked at again.
         applied: what the applier did right after; None where it did not run.
         failed: notices of the decided rows and their documents that could not be carried over.
     """
 
     listing: Listing
+    rows: int
     applied: Applied | None = None
     failed: int = 0
 
 
 def listing(
-    migration: AnyMigration, *, code: str | None = None, status: Collection[str] = UNDECIDED, limit: int | None = 100
+    migration: AnyMigration, *, code: str | None = None, status: Collection[str] = UNDECIDED, limit: int | None = SHOWN
 ) -> Listing:
     """The counts, and at most `limit` items of these statuses, of one code or all.
 
@@ -112,8 +126,8 @@ def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason:
                 status=QuarantineStatus.ACCEPTED, decided_at=Now(), decided_by=actor, reason=reason
             )
             dirty.mark_rows(migration, [item.row for item in waiting])
-            _remember(migration, "quarantine accept", waiting, actor=actor, reason=reason)
-    return _decided(migration, ids)
+            _remember(migration, "quarantine accept", waiting, rows=len(waiting), actor=actor, reason=reason)
+    return _decided(migration, _items(migration).filter(pk__in=ids), len(set(ids)))
 
 
 def assign_owner(
@@ -130,12 +144,12 @@ def assign_owner(
         items = _chosen(migration, ids)
         rows = [item.row for item in items]
         dirty.mark_rows(migration, rows)
-        _remember(migration, "quarantine assign-owner", items, actor=actor, reason=reason, owner=owner)
+        _remember(migration, "quarantine assign-owner", items, rows=len(items), actor=actor, reason=reason, owner=owner)
         # A file is not rolled back: it comes last, once nothing else can go wrong.
         legacy = migration.legacy()
         _refuse_unless_all(rows, len(legacy.keys_of(rows)))
         _refuse_unless_all(rows, legacy.assign_unit(rows, owner))
-    return _decided(migration, ids)
+    return _decided(migration, _items(migration).filter(pk__in=ids), len(set(ids)))
 
 
 def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
@@ -147,12 +161,15 @@ def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
     """
     applier.refuse_unless_synced(migration)
     with transaction.atomic(durable=True):
-        items = list(_items(migration).filter(status=QuarantineStatus.OPEN).order_by("id"))
-        if items:
+        began = dirty.now()
+        rows = _mark_open(migration)
+        if rows:
             dirty.retry_now(migration)
-            dirty.mark_rows(migration, [item.row for item in items])
-            _remember(migration, "quarantine retry", items, actor=actor, reason=reason)
-    return _decided(migration, [item.pk for item in items])
+            first = _items(migration).filter(status=QuarantineStatus.OPEN).order_by("id")[:SHOWN]
+            _remember(migration, "quarantine retry", first, rows=rows, actor=actor, reason=reason)
+    looked_at = Q(status=QuarantineStatus.OPEN) | Q(status=QuarantineStatus.RESOLVED, decided_at__gte=began)
+    items = _items(migration).filter(looked_at) if rows else _items(migration).none()
+    return _decided(migration, items, rows, shown=SHOWN)
 
 
 def planned(migration: AnyMigration, ids: Collection[int], *, accepting: bool) -> Listing:
@@ -197,20 +214,38 @@ def _refuse_unless_all(rows: Collection[str], there: int) -> None:
         raise UnusableInput(f"Of {len(rows)} rows only {there} are still there without an owner; look again.")
 
 
-def _decided(migration: AnyMigration, ids: Collection[int]) -> Decision:
+def _mark_open(migration: AnyMigration) -> int:
+    """Put every open item's row on the dirty list; how many. Within the database: there may be very many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK_OPEN, [migration.name])
+        rows = int(cursor.rowcount)
+    if rows:
+        dirty.call(migration)
+    return rows
+
+
+def _decided(
+    migration: AnyMigration, items: QuerySet[QuarantineItem], rows: int, *, shown: int | None = None
+) -> Decision:
     applied = applier.drain(migration) if state.stage(migration) in applier.SYNCED else None
-    items = _items(migration).filter(pk__in=ids).order_by("id")
     mine = Q(row__in=items.values("row")) | Q(key__in=items.exclude(key=None).values("key"))
     failed = DirtyKey.objects.filter(mine, migration=migration.name, attempts__gt=0).count()
-    return Decision(_listing(migration, items), applied, failed)
+    return Decision(_listing(migration, items.order_by("id")[:shown]), rows, applied, failed)
 
 
 def _remember(
-    migration: AnyMigration, verb: str, items: Iterable[QuarantineItem], *, actor: str, reason: str, owner: str = ""
+    migration: AnyMigration,
+    verb: str,
+    items: Iterable[QuarantineItem],
+    *,
+    rows: int,
+    actor: str,
+    reason: str,
+    owner: str = "",
 ) -> None:
-    evidence: dict[str, object] = {
-        "items": [{"id": item.pk, "row": _number(item.row), "code": item.code} for item in items]
-    }
+    """One entry in the history: how many rows, and the first of them by name."""
+    named = [{"id": item.pk, "row": _number(item.row), "code": item.code} for item in islice(items, SHOWN)]
+    evidence: dict[str, object] = {"rows": rows, "items": named}
     if owner:
         evidence["owner"] = owner
     history.append(migration, actor=actor, verb=verb, reason=reason, evidence=evidence)
@@ -225,7 +260,8 @@ def _listing(migration: AnyMigration, items: Iterable[QuarantineItem]) -> Listin
 
 
 def _items(migration: AnyMigration) -> QuerySet[QuarantineItem]:
-    return QuarantineItem.objects.filter(migration=migration.name)
+    """All of them, without the rows as they were, which may be long and which nobody asks for here."""
+    return QuarantineItem.objects.filter(migration=migration.name).defer("raw")
 
 
 def _item(item: QuarantineItem) -> Item:

@@ -101,6 +101,12 @@ def _mark(migration: AnyMigration, side: Side, column: str, values: list[str]) -
             " SELECT %s, %s, value, clock_timestamp() FROM unnest(%s::text[]) AS value",
             [migration.name, side.value, values],
         )
+    call(migration)
+
+
+def call(migration: AnyMigration) -> None:
+    """Call the applier when the caller's transaction commits: there is something on the list."""
+    with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
 
 

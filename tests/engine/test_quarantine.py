@@ -20,6 +20,7 @@ from tests.engine.syncing import begin_dual_write, command, rows, run
 from tests.notes import schema
 from tests.notes.note import NoteKey
 from tests.notes.stores import LegacyNotes
+from tests.peak_memory import run_measured
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_accepting_the_culprit_writes_the_rest_of_its_document(
     assert Lineage.objects.get(row=culprit.row).code == "body_missing"
     entry = HistoryEntry.objects.get(verb="quarantine accept")
     assert (entry.actor, entry.reason) == ("Kim", "empty anyway")
-    assert entry.evidence == {"items": [{"id": culprit.pk, "row": int(culprit.row), "code": "body_missing"}]}
+    assert entry.evidence == {"rows": 1, "items": [{"id": culprit.pk, "row": int(culprit.row), "code": "body_missing"}]}
 
 
 def test_accepting_twice_is_one_decision(synced: AnyMigration, held: dict[str, QuarantineItem]) -> None:
@@ -183,7 +184,7 @@ def test_retry_resolves_what_is_no_longer_rejected_and_says_that_others_wait(
     assert (exit_code, data["open"]) == (0, 0)
     assert command("quarantine", "retry") == (
         0,
-        {"open": 0, "accepted": 0, "items": [], "applied": 0, "failed": 0, "remaining": 0},
+        {"open": 0, "accepted": 0, "items": [], "rows": 0, "applied": 0, "failed": 0, "remaining": 0},
     )
 
 
@@ -271,3 +272,46 @@ def test_markup_in_a_row_is_shown_as_text(
     QuarantineItem.objects.filter(pk=item.pk).update(message="[red]<b>Row[/]")
     call_command("quarantine", "list")
     assert "[red]<b>Row[/]" in capsys.readouterr().out
+
+
+def lose(count: int) -> None:
+    """So many more rows of nobody's, in quarantine."""
+    run("ALTER TABLE legacy_notes DISABLE TRIGGER USER")
+    run(
+        "INSERT INTO legacy_notes (notebook, title, body)"
+        " SELECT NULL, 'lost ' || n, 'line' FROM generate_series(1, %s) AS n",
+        count,
+    )
+    run("ALTER TABLE legacy_notes ENABLE TRIGGER USER")
+    run(
+        "INSERT INTO migration_ops_quarantineitem (migration, row, code, message, raw, fingerprint, status, refused,"
+        " found_at, decided_by, reason) SELECT 'notes', id::text, 'notebook_missing', 'It has no notebook.',"
+        " repeat('x', 2000), '', 'open', false, now(), '', '' FROM legacy_notes WHERE notebook IS NULL"
+        " ON CONFLICT DO NOTHING"
+    )
+
+
+def test_a_retry_of_very_many_rows_counts_them_all_and_names_the_first_hundred(synced: AnyMigration) -> None:
+    lose(150)
+    run("UPDATE legacy_notes SET notebook = 'found' WHERE title IN ('lost 1', 'lost 150')")
+    exit_code, data = command("quarantine", "retry", "--dry-run")
+    assert (exit_code, data["rows"], len(data["items"])) == (0, 150, 100)
+    exit_code, data = command("quarantine", "retry")
+    assert (exit_code, data["open"], data["rows"], len(data["items"])) == (3, 148, 150, 100)
+    assert data["items"][0]["status"] == "resolved"
+    evidence = decisions().get().evidence
+    assert (evidence["rows"], len(evidence["items"])) == (150, 100)
+    assert DirtyKey.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "most"), [(1_000, 10_000, 10), pytest.param(20_000, 200_000, 60, marks=pytest.mark.slow)]
+)
+def test_memory_of_a_retry_does_not_grow_with_the_rows(synced: AnyMigration, few: int, many: int, most: int) -> None:
+    peaks = []
+    for rows_there, more in ((few, few), (many, many - few)):
+        lose(more)
+        measured = run_measured("quarantine", "retry", domain="notes")
+        assert (measured.exit_code, measured.said["rows"]) == (3, rows_there)
+        peaks.append(measured.peak)
+    assert peaks[1] - peaks[0] < most

@@ -73,18 +73,20 @@ def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping
 def _would(migration: AnyMigration, verb: str, ids: list[int]) -> Outcome:
     if verb == "retry":
         applier.refuse_unless_synced(migration)
-        shown = quarantine.listing(migration, status=(QuarantineStatus.OPEN,), limit=None)
+        shown = quarantine.listing(migration, status=(QuarantineStatus.OPEN,))
+        rows = shown.open
     else:
         shown = quarantine.planned(migration, ids, accepting=verb == "accept")
+        rows = len(shown.items)
     words = {"accept": "accept", "assign-owner": "give an owner to", "retry": "look again at"}
     return Outcome(
-        {**_data(shown), "dry_run": True}, (f"Would {words[verb]} {len(shown.items):,} rows.", *_text(shown))
+        {**_data(shown), "rows": rows, "dry_run": True}, (f"Would {words[verb]} {rows:,} rows.", *_text(shown))
     )
 
 
 def _outcome(verb: str, decision: Decision) -> Outcome:
     shown, done = decision.listing, decision.applied
-    data = _data(shown)
+    data = {**_data(shown), "rows": decision.rows}
     exit_code = ExitCode.QUARANTINED if verb == "retry" and shown.open else ExitCode.DONE
     text = _text(shown)
     if done is not None:
