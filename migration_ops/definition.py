@@ -232,8 +232,12 @@ class Store(Protocol[KeyT, DocumentT]):
         """Remove these documents; how many were there."""
         ...
 
-    def sample(self, size: int, seed: int) -> Batch[KeyT, DocumentT]:
-        """About `size` documents chosen at random, each with the same chance, together with their rejections."""
+    def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[KeyT, DocumentT]:
+        """The next page of about `size` documents chosen at random, each with the same chance, with their rejections.
+
+        Which ones depends on `seed` and on what is in the store, not on `limit`, the rows or documents that are looked
+        at for a page. The next one begins at the page's `cursor`, with all else as before.
+        """
         ...
 
     def estimate(self) -> int | None:

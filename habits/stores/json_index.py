@@ -16,7 +16,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from habits import board as board_module
@@ -88,6 +88,10 @@ class Snapshot:
         remaining = iter(values)
         while chunk := list(islice(remaining, _CHUNK)):
             yield from self.entries(f"{column} IN ({','.join('?' * len(chunk))})", *chunk)
+
+    def define(self, name: str, function: Callable[[Any], int]) -> None:
+        """Let queries call this function of one value under this name."""
+        self._connection.create_function(name, 1, function, deterministic=True)
 
     def rows(self, query: str, *values: object) -> Iterator[tuple[int | str, ...]]:
         """The answer to a query on `record`."""

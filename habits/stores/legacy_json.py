@@ -11,12 +11,13 @@ the key, and anybody else is noticed afterwards, by `version` and `fingerprints`
 from __future__ import annotations
 
 import gc
-import random
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -48,7 +49,7 @@ from habits.stores.legacy_boards import (
 from habits.stores.legacy_queries import users_among
 from habits.stores.legacy_rows import MAX_ID, MAX_RECORD_BYTES, ParsedRow, owner_of
 from habits.stores.legacy_verdict import parse
-from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
+from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.patience import bounded
 from migration_ops.sync.bookkeeping import accepted_rows
@@ -62,6 +63,14 @@ _ATTEMPTS = 5
 _SHOWN = 65_536
 _SHOWN_OF_TOO_LARGE = 1_000
 _ON_SPAN = "position > ? AND position <= ? ORDER BY position LIMIT ?"
+_LINE = """
+SELECT lot(key) AS lot, key FROM (SELECT DISTINCT key FROM record WHERE key IS NOT NULL) ORDER BY lot, key
+ LIMIT 1 OFFSET ?
+"""
+_CHOSEN = f"""
+SELECT key, sum(CASE WHEN length <= {MAX_RECORD_BYTES} THEN length ELSE 0 END) FROM record
+ WHERE key > ? AND {{where}} GROUP BY key ORDER BY key LIMIT ?
+"""
 _LOWEST, _HIGHEST = -(2**63), MAX_ID
 
 
@@ -158,9 +167,9 @@ class LegacyJsonStore:
         """
         return self._write(lambda snapshot: changes.delete(snapshot, self._writable(snapshot, keys)))
 
-    def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
-        """Boards chosen at random; which ones depends on the seed and the keys in the file alone."""
-        return self._read(lambda snapshot: self._load(snapshot, _sampled_keys(snapshot, size, seed))).batch()
+    def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[BoardKey, Board]:
+        """Which boards are chosen depends on the seed and the keys in the file alone."""
+        return self._read(lambda snapshot: self._sampled(snapshot, size, seed, limit, after))
 
     def estimate(self) -> int | None:
         return self._read(lambda snapshot: snapshot.number("SELECT count(*) FROM record"))
@@ -249,6 +258,14 @@ class LegacyJsonStore:
         cursor = None if exhausted else entries[-1].position
         return self._assemble(self._outcomes(snapshot, [*entries, *others])).page(rows, cursor), keys
 
+    def _sampled(
+        self, snapshot: Snapshot, size: int, seed: int, limit: int, after: Cursor | None
+    ) -> Page[BoardKey, Board]:
+        keys, cursor = _drawn(snapshot, size, seed, limit, after)
+        assembly = self._load(snapshot, map(decode_key, keys))
+        batch = assembly.batch()
+        return assembly.page({link.row for link in batch.links} | {said.row for said in batch.rejections}, cursor)
+
     def _load(self, snapshot: Snapshot, keys: Iterable[BoardKey], *, exact: bool = False) -> Assembly:
         entries = list(snapshot.among("key", {encode_key(key) for key in keys}))
         return self._assemble(self._outcomes(snapshot, entries, exact=exact))
@@ -322,11 +339,31 @@ def _spans(snapshot: Snapshot, parts: int) -> list[Span]:
     return [Span(after, until) for after, until in zip([None, *bounds], bounds, strict=False)]
 
 
-def _sampled_keys(snapshot: Snapshot, size: int, seed: int) -> list[BoardKey]:
-    count = snapshot.number("SELECT count(DISTINCT key) FROM record WHERE key IS NOT NULL") or 0
-    chosen = set(random.Random(seed).sample(range(count), min(size, count)))  # noqa: S311 a sample, no secret
-    keys = snapshot.rows("SELECT DISTINCT key FROM record WHERE key IS NOT NULL ORDER BY key")
-    return [decode_key(str(key)) for number, (key,) in enumerate(keys) if number in chosen]
+def _drawn(
+    snapshot: Snapshot, size: int, seed: int, limit: int, after: Cursor | None
+) -> tuple[list[str], Cursor | None]:
+    """The next of the keys whose hashes are the lowest, in the order of the keys; and where to go on."""
+    snapshot.define("lot", partial(_lot, seed))
+    if after is None:
+        line = next(snapshot.rows(_LINE, size - 1), None)
+        last = ""
+    else:
+        line, last = json.loads(str(after))
+    where, values = ("true", []) if line is None else ("(lot(key), key) <= (?, ?)", list(line))
+    found = snapshot.rows(_CHOSEN.format(where=where), last, *values, limit)
+    keys: list[str] = []
+    held = 0
+    for key, size_of_rows in found:
+        if held >= PAGE_BYTES:
+            break
+        keys.append(str(key))
+        held += int(size_of_rows)
+    more = len(keys) == limit or held >= PAGE_BYTES
+    return keys, json.dumps([line, keys[-1]]) if keys and more else None
+
+
+def _lot(seed: int, key: str) -> int:
+    return int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), signed=True)
 
 
 def _faulty(snapshot: Snapshot, entry: Entry) -> Rejection[BoardKey]:

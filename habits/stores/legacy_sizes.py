@@ -45,6 +45,18 @@ class Head(NamedTuple):
     bytes: int
 
 
+def first_within(heads: Mapping[int, Head]) -> dict[int, Head]:
+    """The first of these rows, up to the one with which they reach `PAGE_BYTES`."""
+    taken: dict[int, Head] = {}
+    held = 0
+    for number, head in heads.items():
+        if held >= PAGE_BYTES:
+            break
+        taken[number] = head
+        held += head.bytes
+    return taken
+
+
 def first_rows(page: Mapping[int, BoardKey | None], elsewhere: Mapping[int, Head]) -> tuple[list[int], set[int]]:
     """The first rows of a page, until their boards need `PAGE_BYTES` of rows that are not on it; one at least.
 

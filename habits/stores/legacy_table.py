@@ -12,6 +12,7 @@ from django.db import connection
 from habits.board import DAYS, Board, BoardKey
 from habits.stores import legacy_queries as queries
 from habits.stores import legacy_writes as writes
+from habits.stores.draw import Draw, Lots
 from habits.stores.legacy_boards import (
     Accepted,
     AssembledBoard,
@@ -24,10 +25,12 @@ from habits.stores.legacy_changes import new_record, periods_of, write_back
 from habits.stores.legacy_queries import Outcome
 from habits.stores.legacy_rows import owner_of
 from habits.stores.legacy_schema import TABLE
-from habits.stores.legacy_sizes import first_rows
-from migration_ops.definition import Batch, CapturedTable, Page, Rejection, Saved, Span
+from habits.stores.legacy_sizes import first_rows, first_within
+from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.sync.bookkeeping import accepted_rows
+
+LOTS = Lots(table=TABLE, id_type="bigint", hashed="hashint8extended(id, %s)")
 
 
 class LegacyTableStore:
@@ -139,27 +142,22 @@ class LegacyTableStore:
         writes.archive_and_delete(self._migration, [(row.id, row.key) for board in boards for row in board.rows])
         return len(boards)
 
-    def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
-        """Rows in a random order that depends on the seed alone; a board counts where its leading row comes up."""
-        batch: Batch[BoardKey, Board] = Batch()
-        taken = 0
-        while len(batch.documents) < size:
-            wanted = size - len(batch.documents)
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT id FROM habit_tracker ORDER BY hashint8extended(id, %s), id OFFSET %s LIMIT %s",
-                    [seed, taken, wanted],
-                )
-                numbers = [number for (number,) in cursor.fetchall()]
-            if not numbers:
-                break
-            taken += len(numbers)
-            page = self._page_of(numbers)
-            batch.documents += page.documents
-            batch.links += page.links
-            batch.rejections += page.rejections
-            batch.merges += page.merges
-        return batch
+    def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[BoardKey, Board]:
+        """Rows are drawn; a board counts where its leading row comes up, so that further rows are drawn until it is
+        enough."""
+        draw = LOTS.begin(seed, size) if after is None else Draw.of(str(after))
+        numbers = LOTS.rows(draw, seed, limit)
+        heads = first_within(queries.heads_of_rows(numbers))
+        page = {number: head.key for number, head in heads.items()}
+        rows, others = first_rows(page, queries.heads_of_keys(_readable(page.values()), known=page))
+        found = self._assemble(queries.contents_of_rows({*rows, *others})).page(set(map(str, rows)), None)
+        if len(numbers) == limit or len(rows) < len(numbers):
+            # A row that is gone by now is no reason to stop.
+            last = rows[-1] if rows else numbers[-1]
+            found.cursor = str(draw.next_page(last, len(found.documents)))
+        elif draw.high is not None and (left := size - draw.found - len(found.documents)) > 0:
+            found.cursor = str(LOTS.begin(seed, left, draw.high, size - left))
+        return found
 
     def estimate(self) -> int | None:
         """From the planner's statistics, scaled by how much the table grew since; counted where there are none."""
@@ -203,14 +201,6 @@ class LegacyTableStore:
         with connection.cursor() as cursor:
             cursor.execute("SELECT DISTINCT user_id FROM habit_tracker WHERE user_id IS NOT NULL ORDER BY user_id")
             yield from (owner for (owner,) in cursor.fetchall())
-
-    def _page_of(self, numbers: Collection[int]) -> Page[BoardKey, Board]:
-        outcomes = {outcome.row: outcome for outcome in queries.contents_of_rows(numbers)}
-        rows = set(outcomes)
-        keys = {outcome.key for outcome in outcomes.values() if outcome.key is not None}
-        others = queries.heads_of_keys(keys, known=[int(row) for row in outcomes])
-        outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(others)}
-        return self._assemble(outcomes.values()).page(rows, None)
 
     def _writable(self, keys: Collection[BoardKey]) -> list[AssembledBoard]:
         assembly = self._load(keys, lock="update")

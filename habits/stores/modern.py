@@ -13,9 +13,10 @@ from django.db import DataError, OperationalError, connection
 from habits.board import Board, BoardKey, Habit
 from habits.identifiers import ordered_uuid
 from habits.stores import modern_copy
+from habits.stores.draw import Draw, Lots
 from habits.stores.modern_changes import DETAILS, changes, same, statements
 from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards, stored_key
-from migration_ops.definition import Batch, CapturedTable, KeyPage, Page, RemovedRow, Saved, Span, Stray
+from migration_ops.definition import Batch, CapturedTable, Cursor, KeyPage, Page, RemovedRow, Saved, Span, Stray
 
 FIND = """
 SELECT c.id, w.id
@@ -83,7 +84,7 @@ CAPTURED = (
 """A change of any row of a board is a change of the board; its key is written as `board.encode_key` writes it. Rows
 that hang on nothing are part of no board."""
 
-SAMPLE = "SELECT id FROM weeks ORDER BY uuid_hash_extended(id, %s), id LIMIT %s"
+LOTS = Lots(table="weeks", id_type="uuid", hashed="uuid_hash_extended(id, %s)")
 
 ESTIMATE = """
 SELECT CASE WHEN relpages > 0 AND reltuples > 0
@@ -189,9 +190,12 @@ class ModernStore:
                 deleted = cursor.rowcount
         return deleted
 
-    def sample(self, size: int, seed: int) -> Batch[BoardKey, Board]:
-        week_ids = [week_id for (week_id,) in _query(SAMPLE, [seed, size])]
-        return Batch(documents=[stored.board for stored in _read(week_ids)])
+    def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[BoardKey, Board]:
+        draw = LOTS.begin(seed, size) if after is None else Draw.of(str(after))
+        week_ids = LOTS.rows(draw, seed, limit)
+        boards = [stored.board for stored in _read(week_ids)]
+        cursor = str(draw.next_page(str(week_ids[-1]), len(boards))) if len(week_ids) == limit else None
+        return Page(documents=boards, cursor=cursor, rows=len(boards))
 
     def strays(self) -> list[Stray]:
         sql = "SELECT count(*), min(id::text) FROM {} WHERE {}"

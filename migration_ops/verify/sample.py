@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
 
-from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, RowStore, Store
-from migration_ops.preparation import prepare
+from migration_ops.definition import AnyMigration, RowStore, Span, Store
+from migration_ops.models import Difference
 from migration_ops.verify.compare import Kind, Tally, compare
 from migration_ops.verify.journal import LEGACY_PASS, MODERN_PASS, Journal
-from migration_ops.verify.quarantined import excuse_refused, notice
+from migration_ops.verify.quarantined import excuse_refused
 from migration_ops.verify.snapshot import in_snapshot
-from migration_ops.verify.sweep import Chunk, Progress
-
-Item = TypeVar("Item")
+from migration_ops.verify.sweep import Chunk, Progress, make_pass
 
 
 def look_at_sample(
@@ -29,49 +24,39 @@ def look_at_sample(
     Raises:
         Unreadable: a store could not be read whole.
     """
-    looks = (
-        (LEGACY_PASS, partial(_compared, journal.migration, legacy, modern, size, seed)),
-        (MODERN_PASS, partial(_extras, legacy, modern, size, seed)),
-    )
-    for number, look in looks:
-        prepare(legacy, journal.keep_lease)
-        chunk = in_snapshot(look, 1)
-        with transaction.atomic(durable=True):
-            journal.suspect(chunk.suspects)
-            journal.doubt(chunk.reasons)
-            journal.advance(number, chunk.tally, done=True)
-        notice(journal, chunk.rejections)
-        progress(number, journal.tally())
+    compared = partial(_compared, journal.migration, legacy, modern, size, seed)
+    make_pass(journal, legacy, LEGACY_PASS, compared, progress)
+    if not journal.tally().matched and not Difference.objects.filter(run=journal.run).exists():
+        _doubt_if_there_are_rows(journal, legacy)
+    make_pass(journal, legacy, MODERN_PASS, partial(_extras, legacy, modern, size, seed), progress)
 
 
 def _compared(
-    migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], size: int, seed: int, _: int
+    migration: AnyMigration,
+    legacy: RowStore[Any, Any],
+    modern: Store[Any, Any],
+    size: int,
+    seed: int,
+    span: Span,
+    limit: int,
 ) -> Chunk:
-    batch = legacy.sample(size, seed)
-    chunk = Chunk(None, Tally(legacy_rows=len(batch.links) + len(batch.rejections)), rejections=batch.rejections)
-    chunk.tally.rows_quarantined = len(batch.rejections)
-    for documents in _slices(batch.documents):
-        found = modern.load([document.key for document in documents])
-        tally, suspects = compare(migration, documents, found.by_key())
-        chunk.tally.add(tally)
-        chunk.suspects.update(suspects)
-        if found.rejections:
-            chunk.reasons = ("The modern store holds documents that it cannot read.",)
-    chunk.tally.rows_quarantined += excuse_refused(migration, batch.links, chunk.suspects)
-    if not batch.documents and legacy.estimate():
-        chunk.reasons += ("The sample of the legacy store is empty, although there must be rows.",)
-    return chunk
+    page = legacy.sample(size, seed, limit=limit, after=span.after)
+    found = modern.load([document.key for document in page.documents])
+    tally, suspects = compare(migration, page.documents, found.by_key())
+    tally.legacy_rows = len(page.links) + len(page.rejections)
+    tally.rows_quarantined = len(page.rejections) + excuse_refused(migration, page.links, suspects)
+    reasons = ("The modern store holds documents that it cannot read.",) if found.rejections else ()
+    return Chunk(page.cursor, tally, suspects, page.rejections, reasons)
 
 
-def _extras(legacy: RowStore[Any, Any], modern: Store[Any, Any], size: int, seed: int, _: int) -> Chunk:
-    batch = modern.sample(size, seed)
-    absent = set()
-    for documents in _slices(batch.documents):
-        absent |= legacy.absent([document.key for document in documents])
-    return Chunk(None, Tally(modern_documents=len(batch.documents)), dict.fromkeys(absent, Kind.MISSING_IN_LEGACY))
+def _extras(legacy: RowStore[Any, Any], modern: Store[Any, Any], size: int, seed: int, span: Span, limit: int) -> Chunk:
+    page = modern.sample(size, seed, limit=limit, after=span.after)
+    absent = legacy.absent([document.key for document in page.documents])
+    tally = Tally(modern_documents=len(page.documents))
+    return Chunk(page.cursor, tally, dict.fromkeys(absent, Kind.MISSING_IN_LEGACY))
 
 
-def _slices(items: list[Item]) -> Iterator[list[Item]]:
-    remaining = iter(items)
-    while part := list(islice(remaining, settings().compare_batch)):
-        yield part
+def _doubt_if_there_are_rows(journal: Journal, legacy: RowStore[Any, Any]) -> None:
+    if in_snapshot(lambda _: legacy.estimate(), 1):
+        with transaction.atomic(durable=True):
+            journal.doubt(["The sample of the legacy store is empty, although there must be rows."])

@@ -61,16 +61,24 @@ def sweep(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any],
         (MODERN_PASS, lambda span, limit: extras_chunk(legacy, modern, span, limit)),
     )
     for number, look in looks:
-        _pass(journal, legacy, number, look, progress)
+        make_pass(journal, legacy, number, look, progress)
 
 
-def _pass(
+def make_pass(
     journal: Journal,
     legacy: RowStore[Any, Any],
     number: int,
     look: Callable[[Span, int], Chunk],
     progress: Progress,
 ) -> None:
+    """Look at chunk after chunk, each in a snapshot of its own, from where the journal says this pass stopped.
+
+    Args:
+        look: looks at so many documents from the beginning of the span.
+
+    Raises:
+        Unreadable: a store could not be read whole.
+    """
     sizes = _sizes()
     while not journal.ranges[number].done:
         span = Span(after=journal.ranges[number].cursor)

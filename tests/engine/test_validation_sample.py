@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Page
 from migration_ops.models import Run, RunStatus
 from migration_ops.verify.power import power
 from tests.engine.syncing import run
 from tests.engine.validating import copy_over, fill, validate_json
+from tests.peak_memory import run_measured
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +81,25 @@ def test_a_sample_of_a_store_that_shows_nothing_is_incomplete(
 ) -> None:
     fill(5)
     copy_over(notes)
-    monkeypatch.setattr(type(notes.legacy()), "sample", lambda self, size, seed: self.load([]))
+    monkeypatch.setattr(type(notes.legacy()), "sample", lambda self, size, seed, limit, after: Page())
 
     code, data = validate_json("--sample", "5")
 
     assert (code, data["complete"], data["power"]) == (1, False, None)
+
+
+@pytest.mark.parametrize("many", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_memory_of_a_sample_does_not_grow_with_its_size(notes: AnyMigration, many: int) -> None:
+    run(
+        "INSERT INTO legacy_notes (notebook, title, body)"
+        " SELECT 'book' || n, 'title', repeat('x', 200) FROM generate_series(1, %s) AS n",
+        many,
+    )
+    run("INSERT INTO modern_notes (notebook, title, lines) SELECT notebook, title, ARRAY[body] FROM legacy_notes")
+    run("ANALYZE legacy_notes, modern_notes")
+    grown = []
+    for size in (1_000, many):
+        measured = run_measured("validate_migration", "--sample", str(size), domain="notes")
+        assert (measured.exit_code, measured.said["complete"], measured.said["matched"]) == (0, True, size)
+        grown.append(measured.growth)
+    assert grown[1] - grown[0] < 5

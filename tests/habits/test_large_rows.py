@@ -18,6 +18,7 @@ from tests.engine.syncing import begin_dual_write
 from tests.habits.legacy_database import insert, prepare, row
 from tests.habits.legacy_strategies import OWNER
 from tests.peak_memory import run_measured
+from tests.sampling import drawn
 
 LARGE = 900_000
 FULL = -(-PAGE_BYTES // LARGE)
@@ -114,6 +115,14 @@ def test_a_page_ends_where_its_boards_have_large_rows_elsewhere(legacy: LegacyTa
     assert_whole(found, 2 * count)
     documents = {document.key.child: document.theme for page in found for document in page.documents}
     assert documents == {f"child {n}": f"{n}" + "x" * LARGE for n in range(1, count + 1)}
+
+
+def test_a_page_of_a_sample_ends_where_its_rows_are_large(legacy: LegacyTableStore) -> None:
+    count = FULL + 2
+    insert(*(text(number) for number in range(1, count + 1)))
+    first = legacy.sample(count, 1, limit=1_000)
+    assert (first.rows, first.cursor is None) == (FULL, False)
+    assert len(drawn(legacy, count, 1, limit=1_000).documents) == count
 
 
 def test_every_content_is_read_though_pages_end_early(legacy: LegacyTableStore) -> None:

@@ -22,6 +22,7 @@ from migration_ops.definition import Rejection, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.models import BeforeImage
 from tests.habits.legacy_files import OTHER, OWNER, STRANGER, create_owners, pages, read, row, write
+from tests.sampling import drawn
 
 pytestmark = pytest.mark.django_db
 
@@ -247,8 +248,8 @@ def test_load_absent_keys_sample_and_estimate_agree_with_the_scan(path: Path) ->
     assert store.absent([some, held, nobody]) == {nobody}
     assert store.keys_of(["1", "15", "99"]) == {"1": BoardKey(OWNER, "child 1", some.week_start), "15": held}
     assert store.estimate() == 15
-    sample = store.sample(3, seed=1)
-    assert store.sample(3, seed=1).documents == sample.documents
+    sample = drawn(store, 3, 1)
+    assert drawn(store, 3, 1).documents == sample.documents
     assert len(sample.documents) + len(sample.rejections) == 3
     assert dict(store.fingerprints()).keys() == {str(number) for number in range(1, 16)}
     assert set(store.owners()) == {OWNER, STRANGER}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,7 @@ from migration_ops.models import BeforeImage
 from tests.engine.waiting import InThread, wait_until
 from tests.habits.legacy_database import everything, insert, prepare, query, row, second_connection
 from tests.habits.legacy_strategies import KEY, OTHER_OWNER, OWNER
+from tests.sampling import drawn
 
 EVERYTHING = Span()
 NFD = unicodedata.normalize("NFD", "달이")
@@ -510,18 +512,35 @@ def test_the_owner_of_a_row_never_changes(legacy: LegacyTableStore) -> None:
 
 def test_a_sample_is_decided_by_its_seed_and_has_the_size_asked_for(legacy: LegacyTableStore) -> None:
     insert(*(row(number, child_name=f"아이{number // 2}") for number in range(2, 62)))
-    sample = legacy.sample(10, 1)
+    sample = drawn(legacy, 10, 1)
     assert len({board.key for board in sample.documents}) == len(sample.documents) == 10
-    assert legacy.sample(10, 1).documents == sample.documents
-    assert legacy.sample(10, 2).documents != sample.documents
-    assert len(legacy.sample(1000, 1).documents) == 30
-    seen = {board.key for seed in range(40) for board in legacy.sample(10, seed).documents}
+    assert drawn(legacy, 10, 1).documents == sample.documents
+    assert drawn(legacy, 10, 2).documents != sample.documents
+    assert len(drawn(legacy, 1000, 1).documents) == 30
+    seen = {board.key for seed in range(40) for board in drawn(legacy, 10, seed).documents}
     assert len(seen) == 30
+
+
+def test_a_sample_is_the_same_however_it_is_cut_into_pages(legacy: LegacyTableStore) -> None:
+    insert(*(row(number, child_name=f"아이{number // 2}") for number in range(2, 62)))
+    for size in (1, 10, 30, 31):
+        samples = [drawn(legacy, size, 1, limit=limit).by_key() for limit in (1, 3, 1_000)]
+        assert samples[0] == samples[1] == samples[2]
+        assert len(samples[0]) == min(size, 30)
+
+
+def test_every_board_has_the_same_chance_of_a_sample(legacy: LegacyTableStore) -> None:
+    insert(*(row(number, child_name=f"아이{number}") for number in range(1, 21)))
+    draws = 200
+    counts = Counter(board.key for seed in range(draws) for board in drawn(legacy, 5, seed, limit=3).documents)
+    expected, deviation = draws * 5 / 20, (draws * 5 / 20 * 15 / 20) ** 0.5
+    assert len(counts) == 20
+    assert all(abs(count - expected) < 4.5 * deviation for count in counts.values())
 
 
 def test_a_sample_reports_the_rejected_rows_it_met(legacy: LegacyTableStore) -> None:
     insert(row(1), row(2, child_name="별이", habits=7))
-    assert [said.row for said in legacy.sample(10, 1).rejections] == ["2"]
+    assert [said.row for said in drawn(legacy, 10, 1).rejections] == ["2"]
 
 
 def test_the_estimate_counts_where_there_are_no_statistics_and_scales_them_where_there_are(

@@ -21,6 +21,7 @@ from habits.stores.modern import ModernStore
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import Saved, Span
 from tests.habits.strategies import boards, keys
+from tests.sampling import drawn
 
 OWNER = UUID("0b0e8d4e-7b1c-4f4e-9a55-0d6a5d0f3c11")
 KEY = BoardKey(OWNER, "지우", date(2025, 7, 21))
@@ -407,7 +408,7 @@ def test_an_empty_store_has_no_spans_and_no_pages() -> None:
     assert store.spans(4) == []
     page = store.scan(Span(), 10)
     assert (page.documents, page.cursor, page.rows) == ([], None, 0)
-    assert store.sample(10, 1).documents == []
+    assert drawn(store, 10, 1).documents == []
     assert store.estimate() == 0
     assert store.save([]) == Saved()
 
@@ -416,9 +417,9 @@ def test_an_empty_store_has_no_spans_and_no_pages() -> None:
 def test_a_sample_depends_on_the_seed_alone_and_every_board_comes_up() -> None:
     documents = some_boards(30)
     store.save(documents)
-    chosen = [frozenset(board.key for board in store.sample(10, seed).documents) for seed in range(40)]
+    chosen = [frozenset(board.key for board in drawn(store, 10, seed).documents) for seed in range(40)]
     assert all(len(keys) == 10 for keys in chosen)
-    assert chosen[3] == frozenset(board.key for board in store.sample(10, 3).documents)
+    assert chosen[3] == frozenset(board.key for board in drawn(store, 10, 3).documents)
     assert len(set(chosen)) > 30
     assert frozenset.union(*chosen) == {board.key for board in documents}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from django.db import connection
 
-from migration_ops.definition import Batch, CapturedTable, Page, Rejection, RowLink, Saved, Span
+from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, RowLink, Saved, Span
 from migration_ops.exceptions import UnusableInput
 from migration_ops.sync.bookkeeping import accepted_rows
 from tests.notes.note import Assembled, Note, NoteKey, Row, assemble, reject
@@ -34,6 +34,18 @@ def _spans(table: str, parts: int) -> list[Span]:
     size = -(-len(ids) // parts)
     ends = [ids[min(n + size, len(ids)) - 1] for n in range(0, len(ids), size)]
     return [Span(after, until) for after, until in zip([None, *ends], ends, strict=False)]
+
+
+def _drawn(
+    columns: str, table: str, size: int, seed: int, limit: int, after: Cursor | None
+) -> tuple[list[tuple], Cursor | None]:
+    """The next rows in the order of a hash, and where to go on: how many are left, and after which hash."""
+    left, last = (size, "") if after is None else (int(str(after).partition(" ")[0]), str(after).partition(" ")[2])
+    lot = "md5(id::text || %s)"
+    sql = f"SELECT {lot} AS lot, {columns} FROM {table} WHERE {lot} > %s ORDER BY lot LIMIT %s"
+    rows = _query(sql, [str(seed), str(seed), last, min(left, limit)])
+    more = len(rows) == limit < left
+    return [row[1:] for row in rows], f"{left - len(rows)} {rows[-1][0]}" if more else None
 
 
 class LegacyNotes:
@@ -123,9 +135,12 @@ class LegacyNotes:
         sql = f"DELETE FROM legacy_notes WHERE notebook = %s AND btrim(title) = %s{kept}"
         return sum(_execute(sql, list(key)) > 0 for key in keys)
 
-    def sample(self, size: int, seed: int) -> Batch[NoteKey, Note]:
-        rows = _query(f"SELECT {COLUMNS} FROM legacy_notes ORDER BY md5(id::text || %s) LIMIT %s", [str(seed), size])
-        return self.load({key for row in rows if (key := Row(*row).key)})
+    def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[NoteKey, Note]:
+        rows, cursor = _drawn(f"{COLUMNS}", "legacy_notes", size, seed, limit, after)
+        batch = self.load({key for row in rows if (key := Row(*row).key)})
+        return Page(
+            documents=batch.documents, links=batch.links, rejections=batch.rejections, cursor=cursor, rows=len(rows)
+        )
 
     def estimate(self) -> int | None:
         return _query("SELECT count(*) FROM legacy_notes")[0][0]
@@ -202,11 +217,10 @@ class ModernNotes:
     def delete(self, keys: Collection[NoteKey]) -> int:
         return sum(_execute("DELETE FROM modern_notes WHERE notebook = %s AND title = %s", list(key)) for key in keys)
 
-    def sample(self, size: int, seed: int) -> Batch[NoteKey, Note]:
-        rows = _query(
-            "SELECT notebook, title, lines FROM modern_notes ORDER BY md5(id::text || %s) LIMIT %s", [str(seed), size]
-        )
-        return Batch(documents=[Note(NoteKey(notebook, title), tuple(lines)) for notebook, title, lines in rows])
+    def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[NoteKey, Note]:
+        rows, cursor = _drawn("notebook, title, lines", "modern_notes", size, seed, limit, after)
+        notes = [Note(NoteKey(notebook, title), tuple(lines)) for notebook, title, lines in rows]
+        return Page(documents=notes, cursor=cursor, rows=len(notes))
 
     def estimate(self) -> int | None:
         return _query("SELECT count(*) FROM modern_notes")[0][0]
