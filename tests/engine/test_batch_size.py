@@ -57,6 +57,15 @@ def test_a_slow_server_does_not_draw_batches_down_to_one_row(overhead: float, ro
     assert size.size >= FLOOR
 
 
+def test_where_a_transaction_alone_takes_longer_than_a_batch_should_the_backfill_still_gets_on() -> None:
+    size = throttle(500)
+    for _ in range(60):
+        seconds = 0.35 + 0.0015 * size.size
+        speed = size.size / seconds
+        size = size.after(rows=size.size, seconds=seconds)
+    assert speed > 150
+
+
 def test_one_slow_batch_makes_the_next_one_small_at_once() -> None:
     size = throttle(1_000)
     for _ in range(10):
