@@ -53,6 +53,14 @@ class InvalidTemplate(BoardError):
     """The template cannot be like that."""
 
 
+class TooManyTemplates(InvalidTemplate):
+    """The family has as many templates as there can be."""
+
+
+class ForAnotherChild(InvalidTemplate):
+    """The template is not for this child."""
+
+
 class WouldOverwrite(Exception):
     """The week has habits that would be replaced."""
 
@@ -134,7 +142,7 @@ def create(
     with transaction.atomic():
         _alone(owner)
         if HabitTemplate.objects.filter(user_id=owner).count() >= MOST_TEMPLATES:
-            raise InvalidTemplate(
+            raise TooManyTemplates(
                 _("A family has at most %(most)s templates; delete one first.") % {"most": MOST_TEMPLATES}
             )
         row = HabitTemplate(user_id=owner, child=_child(owner, child), name=name, description=description)
@@ -230,7 +238,7 @@ def apply(
 
     Raises:
         NoSuchTemplate: the family has none with this id.
-        InvalidTemplate: it is another child's.
+        ForAnotherChild: it is another child's.
         WouldOverwrite: the week has habits, and `overwrite` was not said; nothing was changed.
         BoardError: the child's name or the week cannot be, or the board would have too many habits.
         Changed: as for `family.put`.
@@ -238,7 +246,7 @@ def apply(
     found = get(owner=owner, template=template)
     key = family.key_of(owner, child, day)
     if found.child not in (None, key.child):
-        raise InvalidTemplate(
+        raise ForAnotherChild(
             _("This template is for %(child)s; share it with the family first.") % {"child": found.child}
         )
 

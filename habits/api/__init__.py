@@ -11,7 +11,7 @@ from typing import Any
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
-from habits.api import boards, openapi
+from habits.api import boards, notifications, openapi, templates
 from habits.api.admission import FamilySession
 from habits.api.errors import handle_errors
 from habits.api.strict_json import StrictParser
@@ -37,3 +37,5 @@ api = FamilyApi(
 )
 handle_errors(api)
 api.add_router("", boards.router)
+api.add_router("", templates.router)
+api.add_router("", notifications.router)

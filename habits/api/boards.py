@@ -26,7 +26,7 @@ router = Router(tags=["children"])
 LONGEST_STATS = 520
 """Weeks: ten years."""
 
-_WEEK = f"{CHILD}/weeks/{{day}}"
+WEEK = f"{CHILD}/weeks/{{day}}"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Name = Annotated[str, Path(description="the child's name, percent-encoded")]
@@ -47,7 +47,7 @@ def list_weeks(request: HttpRequest, name: Name) -> HttpResponse:
     return _said([representation.week(each) for each in found.boards], found.served)
 
 
-@router.get(_WEEK, response=schemas.BoardOut)
+@router.get(WEEK, response=schemas.BoardOut)
 def read_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     """The week in which this day is."""
     found = family.board(owner(request).pk, name, _existing(day))
@@ -58,18 +58,18 @@ def read_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     return response
 
 
-@router.put(_WEEK, response={200: schemas.BoardOut, 201: schemas.BoardOut})
+@router.put(WEEK, response={200: schemas.BoardOut, 201: schemas.BoardOut})
 @idempotent
 def put_week(request: HttpRequest, name: Name, day: Day, week: schemas.BoardIn) -> HttpResponse:
     """Make the week say exactly this. A habit that is there already keeps its identity."""
     asked = condition(request)
     written = family.put(
-        owner(request).pk, name, _any(day), _contents(week), seen=asked.seen, must_exist=asked.must_exist
+        owner(request).pk, name, any_day(day), _contents(week), seen=asked.seen, must_exist=asked.must_exist
     )
-    return _written(written, 201 if written.created else 200)
+    return answer_to(written, 201 if written.created else 200)
 
 
-@router.patch(f"{_WEEK}/marks", response=schemas.BoardOut)
+@router.patch(f"{WEEK}/marks", response=schemas.BoardOut)
 @idempotent
 def patch_marks(request: HttpRequest, name: Name, day: Day, cells: schemas.MarksIn) -> HttpResponse:
     """Set these cells of the week as it is now; all others stay as they are."""
@@ -78,10 +78,10 @@ def patch_marks(request: HttpRequest, name: Name, day: Day, cells: schemas.Marks
     written = family.set_marks(
         owner(request).pk, name, _existing(day), marks, seen=asked.seen, must_exist=asked.must_exist
     )
-    return _written(written, 200)
+    return answer_to(written, 200)
 
 
-@router.delete(_WEEK, response={204: None})
+@router.delete(WEEK, response={204: None})
 @idempotent
 def delete_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     """Delete the week, in both stores."""
@@ -103,7 +103,7 @@ def read_stats(
     return _said(representation.stats(found.child, found), found.served)
 
 
-def _any(text: str) -> date:
+def any_day(text: str) -> date:
     """The day of an address.
 
     Raises:
@@ -124,7 +124,7 @@ def _existing(text: str) -> date:
         NoSuchBoard: there is nothing under what is no day.
     """
     try:
-        return _any(text)
+        return any_day(text)
     except NoSuchWeek:
         raise NoSuchBoard from None
 
@@ -159,7 +159,7 @@ def _board(board: Board, served: Decision) -> HttpResponse:
     return response
 
 
-def _written(written: family.Written, status: int) -> HttpResponse:
+def answer_to(written: family.Written, status: int) -> HttpResponse:
     if written.board is None:
         raise ValueError("A board that was written is there.")
     response = _board(written.board, written.served)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
-from habits import board, family
+from habits import board, family, notifications, templates
 from habits.api import problems
 from habits.api.problems import Finding, Problem, ProblemRaised
 from habits.api.validation import findings
@@ -34,6 +34,9 @@ OF_EXCEPTION: Mapping[type[Exception], Problem] = {
     UnreadablePostError: problems.BAD_REQUEST,
     family.NoSuchBoard: problems.NOT_FOUND,
     family.Changed: problems.CHANGED,
+    templates.NoSuchTemplate: problems.NOT_FOUND,
+    templates.WouldOverwrite: problems.WOULD_OVERWRITE,
+    notifications.NoSuchNotification: problems.NOT_FOUND,
     DocumentHeld: problems.HELD,
     StillLocked: problems.BUSY,
     MigrationOpsError: problems.UNAVAILABLE,
@@ -49,6 +52,12 @@ OF_BOARD: Mapping[type[Exception], Promise | str] = {
     family.InvalidChildName: _("A child's name has 1 to 100 characters, the outer ones visible."),
     family.NoSuchWeek: _("There are the weeks from 2000 to 2100; a day is written as 2025-07-21."),
     family.TooMuch: _("A week has at most 500 habits, and a text at most 10,000 characters."),
+    templates.TooManyTemplates: _("A family has at most 100 templates; delete one first."),
+    templates.ForAnotherChild: _("This template is another child's; share it with the family first."),
+    templates.InvalidTemplate: _(
+        "A template has a name of 1 to 200 characters, one of them visible, 1 to 500 habits, and a description of at"
+        " most 10,000 characters."
+    ),
     board.BoardError: _("The week cannot be changed like that."),
 }
 """What cannot be about a change; the closest ancestor counts."""

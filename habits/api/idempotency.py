@@ -19,6 +19,8 @@ from habits.api.problems import ProblemRaised
 from habits.family import Changed, NoSuchBoard
 from habits.idempotency import Answer, Scope, StillAnswering, UsedForAnother
 from habits.models import User
+from habits.notifications import NoSuchNotification
+from habits.templates import NoSuchTemplate, WouldOverwrite
 from migration_ops.failpoints import failpoint, label
 
 HEADERS = ("Idempotency-Key", "X-Idempotency-Key")
@@ -26,7 +28,7 @@ REPLAYED = "Idempotent-Replayed"
 LONGEST_ROUTE = 2_000
 """Bytes. Every address there is has fewer; more would not fit into the index of the answers."""
 
-KEPT_ERRORS = (NoSuchBoard, Changed)
+KEPT_ERRORS = (NoSuchBoard, Changed, NoSuchTemplate, WouldOverwrite, NoSuchNotification)
 """They say how the data was, and so they are answers like any other. All other errors are not kept: nothing was
 changed, and the same request may well succeed later."""
 

@@ -75,6 +75,11 @@ CHANGED = Problem(412, "changed", _("The week has changed in the meantime. Load 
 HELD = Problem(
     409, "held", _("A row of this week waits for a person to decide about it. Until then it cannot be changed.")
 )
+WOULD_OVERWRITE = Problem(
+    409,
+    "would_overwrite",
+    _("The week has habits already. Say overwrite to replace them, or append what is missing."),
+)
 BUSY = Problem(503, "busy", _("Somebody else is changing this just now. Try again in a moment."), retry_after=1)
 UNAVAILABLE = Problem(503, "unavailable", _("The data is out of reach just now. Try again soon."), retry_after=5)
 FAULT = Problem(500, "fault", _("Something is wrong on our side. We have been told."))

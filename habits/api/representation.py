@@ -1,4 +1,4 @@
-"""What boards look like in answers: the same bytes for the same board, whichever store it comes from."""
+"""What families see in answers: of boards the same bytes for the same board, whichever store it comes from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 from habits.board import BLANK, Board
 from habits.family import ChildSummary, DayCount, Stats
+from habits.notifications import Listing, Notification
+from habits.templates import Template
+
+UNKEPT = {"Cache-Control": "private, no-store"}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -74,6 +78,38 @@ def stats(name: str, found: Stats) -> dict[str, Any]:
             for each in found.weeks
         ],
         "weekdays": [_day(count) for count in found.weekdays],
+    }
+
+
+def template(found: Template) -> dict[str, Any]:
+    return {
+        "id": str(found.id),
+        "name": found.name,
+        "description": found.description,
+        "habits": [{"name": name} for name in found.habits],
+        "child": found.child,
+        "is_default": found.is_default,
+    }
+
+
+def notification(said: Notification) -> dict[str, Any]:
+    return {
+        "id": str(said.id),
+        "type": said.kind,
+        "title": said.title,
+        "message": said.message,
+        "link_url": said.link,
+        "metadata": dict(said.details),
+        "is_read": said.is_read,
+        "created_at": said.created_at.isoformat(),
+    }
+
+
+def notifications(page: Listing) -> dict[str, Any]:
+    return {
+        "items": [notification(said) for said in page.notifications],
+        "unread": page.unread,
+        "next": None if page.before is None else str(page.before),
     }
 
 

@@ -60,6 +60,10 @@ class Person:
     def patch(self, path: str, value: Any, key: str | None = "", **headers: str) -> HttpResponse:
         return self.send("PATCH", path, json.dumps(value), key=key, **headers)
 
+    def post(self, path: str, value: Any = None, key: str | None = "", **headers: str) -> HttpResponse:
+        """Without a value nothing is sent."""
+        return self.send("POST", path, b"" if value is None else json.dumps(value), key=key, **headers)
+
     def delete(self, path: str, key: str | None = "", **headers: str) -> HttpResponse:
         return self.send("DELETE", path, key=key, **headers)
 
