@@ -78,6 +78,18 @@ class Environment:
             raise ImproperlyConfigured(f"{name}={value!r} is no Redis address. Write redis://host:port/0.")
         return value
 
+    def mail(self, name: str) -> dict[str, object]:
+        """Django's settings for a mail server; unset, mails are written to the log of the process."""
+        value = self.text(name, "consolemail://")
+        if urlsplit(value).scheme not in environ.Env.EMAIL_SCHEMES:
+            raise ImproperlyConfigured(
+                f"{name} names no mail server. Write smtp+tls://user:password@host:587 or leave it empty."
+            )
+        try:
+            return dict(environ.Env.email_url_config(value))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} cannot be read ({error}). Percent-encode special characters.") from None
+
     def address(self, name: str) -> str:
         """A web address, "" if unset."""
         value = self.text(name)

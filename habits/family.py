@@ -41,7 +41,7 @@ from habits.board import (
 from habits.comparison import image
 from habits.migration import boards as migration
 from migration_ops.rollout import reading
-from migration_ops.rollout.routing import Decision
+from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync.dual_write import Draft, Outcome, writing
 
 MOST_HABITS = 500
@@ -54,6 +54,10 @@ Seen = str | Collection[str] | None
 
 class NoSuchBoard(LookupError):
     """This family has no such child, or the child no such week."""
+
+
+class Held(NoSuchBoard):
+    """Nothing of the week can be shown until a person has decided on its rows."""
 
 
 class Changed(Exception):
@@ -204,6 +208,7 @@ def board(owner: UUID, child: str, day: date) -> OneBoard:
     """The board of the week in which this day is.
 
     Raises:
+        Held: there is one, of which nothing can be shown.
         NoSuchBoard: there is none.
     """
     try:
@@ -212,7 +217,7 @@ def board(owner: UUID, child: str, day: date) -> OneBoard:
         raise NoSuchBoard from None
     answer = reading.document(migration, key)
     if key not in answer.documents:
-        raise NoSuchBoard
+        raise Held if answer.decision.reason is Reason.QUARANTINED else NoSuchBoard
     return OneBoard(answer.documents[key], answer.decision)
 
 

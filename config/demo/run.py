@@ -12,7 +12,7 @@ from types import FrameType
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from config.demo.accounts import Login, provide_family, provide_staff
+from config.demo.accounts import Login, provide_families, provide_staff
 from config.demo.console import console, fail, heading, line
 from config.demo.report import adds_up, show_backfill, show_quarantine, show_validation
 from config.demo.services import LOOK, ServiceFailed, answers, end_all, services
@@ -98,7 +98,7 @@ def _migrate_and_validate(rows: int) -> list[Login]:
     show_validation(validation)
 
     heading("Accounts")
-    logins = [provide_staff(), provide_family()]
+    logins = [provide_staff(), *provide_families()]
     for login in logins:
         line(f"{login.email}  password {login.password}")
     connections.close_all()

@@ -6,6 +6,7 @@ keys are left out until `shadow_schema validate`, because checking them row by r
 
 from habits.models.boards import Child, Habit, HabitRecord, Week
 from habits.models.idempotency import IdempotencyRecord
+from habits.models.login_attempts import LoginAttempts
 from habits.models.notifications import Notification, NotificationType
 from habits.models.request_count import RequestCount
 from habits.models.templates import HabitTemplate
@@ -17,6 +18,7 @@ __all__ = [
     "HabitRecord",
     "HabitTemplate",
     "IdempotencyRecord",
+    "LoginAttempts",
     "Notification",
     "NotificationType",
     "RequestCount",

@@ -23,6 +23,16 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def get_by_natural_key(self, username: str | None) -> User:
+        """The account of this address as it is written, else the only one that differs in upper and lower case."""
+        typed = (username or "").strip()
+        if found := self.filter(email=typed).first():
+            return found
+        alike = self.filter(email__iexact=typed)[:2]
+        if len(alike) != 1:
+            raise self.model.DoesNotExist
+        return alike[0]
+
 
 class User(AbstractBaseUser, PermissionsMixin):
     """A parent or a member of staff."""

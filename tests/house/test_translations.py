@@ -69,7 +69,7 @@ def messages() -> dict[Message, str]:
             if "migrations" not in module.parts:
                 found.update(dict.fromkeys(messages_in_python(module.read_text()), str(module.relative_to(ROOT))))
     for place in ("templates", *PACKAGES):
-        for template in (ROOT / place).rglob("*.html"):
+        for template in [*(ROOT / place).rglob("*.html"), *(ROOT / place).rglob("*.txt")]:
             found.update(dict.fromkeys(messages_in_template(template.read_text()), str(template.relative_to(ROOT))))
     return found
 

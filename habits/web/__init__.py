@@ -1,0 +1,1 @@
+"""The pages of families: views that parse, call one service and present."""
