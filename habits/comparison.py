@@ -1,20 +1,25 @@
-"""What two boards of one key differ in, and how many marks they share. Pure; equal boards cost one comparison."""
+"""What two boards of one key differ in, and how many marks they share. Pure; equal boards cost one comparison, and
+another one for the legacy ids of their habits."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from habits.board import BLANK, COLOURS, DAYS, Board, Habit
+from habits.stores import legacy_ids
+from habits.stores.legacy_ids import legacy_id_kept
 from migration_ops.definition import FieldDifference
 
 
 def differences(legacy: Board, modern: Board) -> list[FieldDifference]:
-    """Every field in which they differ, in the order of a board; empty exactly when they are equal.
+    """Every field in which they differ, in the order of a board; empty exactly when they are equal and modern has kept
+    what the way back needs.
 
     Paths read `theme`, `reflection.bestDay`, `habits.length`, `habits[2].name`, `habits[2].times[0]`, `anomalies`.
     A habit that only one side has is one difference, `habits[2]`, with the whole habit as the value.
+    `habits[2].legacy_id` is one where legacy has an id there that modern could keep, and modern says another or none.
     """
-    if legacy == modern:
+    if legacy == modern and legacy_ids.kept(legacy, modern):
         return []
     before, after = image(legacy), image(modern)
     found: list[FieldDifference] = []
@@ -40,6 +45,8 @@ def differences(legacy: Board, modern: Board) -> list[FieldDifference]:
             compare(f"{path}.time_period", one.time_period, other.time_period)
             for day in range(DAYS):
                 compare(f"{path}.times[{day}]", one.times[day], other.times[day])
+            if legacy_id_kept(one.legacy_id) is not None:
+                compare(f"{path}.legacy_id", one.legacy_id, other.legacy_id)
     compare("anomalies", list(legacy.anomalies), list(modern.anomalies))
     return found
 

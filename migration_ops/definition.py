@@ -325,6 +325,16 @@ class KnowsLimits(Protocol[KeyT, DocumentT_contra]):
         ...
 
 
+@runtime_checkable
+class KeepsLegacyIds(Protocol):
+    """What a modern store offers that keeps, beside the content, what legacy calls the parts of a document."""
+
+    def keep_legacy_ids(self, documents: Collection[Any]) -> None:
+        """Take these names over from legacy's documents, each of which is equal to the one this store has of its key.
+        Nothing else is changed."""
+        ...
+
+
 class RowStore(Store[KeyT, DocumentT], Protocol[KeyT, DocumentT]):
     """A store whose documents are made of rows with identities of their own: the legacy side."""
 
@@ -414,7 +424,9 @@ class Migration(Generic[KeyT, DocumentT]):
         describe_key: the key's parts by name, as reports show them; all strings.
         unit: what reads and writes move together for, e.g. the owner.
         unit_prefix: what the canonical texts of all keys of a unit begin with, and no others.
-        differences: the fields in which a legacy and a modern document differ; empty exactly when they are equal.
+        differences: the fields in which a legacy and a modern document differ; not empty unless they are equal, and
+            empty then but for what the modern store keeps beside the content, see `KeepsLegacyIds`. Equal documents
+            are the rule, so they should cost little.
         marks: how many values worth counting a document holds.
         equal_marks: how many of them two documents of one key agree on.
         image: the document as JSON, for before-images.

@@ -14,7 +14,8 @@ from habits.board import Board, BoardKey, Habit
 from habits.identifiers import ordered_uuid
 from habits.stores import modern_copy
 from habits.stores.draw import Draw, Lots
-from habits.stores.modern_changes import DETAILS, changes, same, statements
+from habits.stores.legacy_ids import legacy_id_kept
+from habits.stores.modern_changes import DETAILS, KEEP_LEGACY_IDS, changes, same, statements
 from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards, stored_key
 from migration_ops.definition import Batch, CapturedTable, Cursor, KeyPage, Page, RemovedRow, Saved, Span, Stray
 
@@ -178,6 +179,19 @@ class ModernStore:
             if changed:
                 _change({week_id: there[week_id] for week_id in changed})
         return Saved(written=len(fresh) + len(changed), unchanged=len(there) - len(changed))
+
+    def keep_legacy_ids(self, documents: Collection[Board]) -> None:
+        """By position, since the boards are equal: a habit that moved among its like keeps its row and its notes."""
+        weeks = [place.week for place in _find([board.key for board in documents])]
+        ids = [
+            (week_id, position, legacy_id)
+            for week_id, board in zip(weeks, documents, strict=True)
+            for position, habit in enumerate(board.habits)
+            if week_id is not None and (legacy_id := legacy_id_kept(habit.legacy_id)) is not None
+        ]
+        if ids:
+            with connection.cursor() as cursor:
+                cursor.execute(KEEP_LEGACY_IDS, [list(column) for column in zip(*ids, strict=True)])
 
     def delete(self, keys: Collection[BoardKey]) -> int:
         """The children stay: they may have a picture and a date of birth, which exist nowhere else."""

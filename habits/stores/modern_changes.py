@@ -15,8 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from habits.board import BLANK, DAYS, Board, Habit
+from habits.stores import legacy_ids
 from habits.stores.habit_matching import matched
-from habits.stores.modern_copy import legacy_id_kept, reflection_json
+from habits.stores.legacy_ids import legacy_id_kept
+from habits.stores.modern_copy import reflection_json
 from habits.stores.modern_rows import Stored
 
 DETAILS = """
@@ -53,6 +55,11 @@ UPDATE habits h
        AS new (id, display_order, name, time_period, legacy_id)
  WHERE h.id = new.id
 """
+KEEP_LEGACY_IDS = """
+UPDATE habits h SET legacy_id = new.legacy_id
+  FROM unnest(%s::uuid[], %s::int[], %s::bigint[]) AS new (week_id, display_order, legacy_id)
+ WHERE h.week_id = new.week_id AND h.display_order = new.display_order AND h.legacy_id IS DISTINCT FROM new.legacy_id
+"""
 UPDATE_MARKS = """
 UPDATE habit_records r SET status = new.status, updated_at = statement_timestamp()
   FROM unnest(%s::uuid[], %s::date[], %s::text[]) AS new (habit_id, record_date, status)
@@ -76,10 +83,7 @@ class Changes:
 
 def same(stored: Board, wanted: Board) -> bool:
     """Whether nothing has to be written: equal content, and no legacy id that is known better now."""
-    return stored == wanted and all(
-        before.legacy_id == after.legacy_id or legacy_id_kept(after.legacy_id) in (None, before.legacy_id)
-        for before, after in zip(stored.habits, wanted.habits, strict=True)
-    )
+    return stored == wanted and legacy_ids.kept(wanted, stored)
 
 
 def changes(weeks: Sequence[tuple[Stored, Board]], details: Sequence[Sequence[Any]]) -> Changes:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from habits.board import BLANK, DAYS, Board, Habit, Reflection
 from habits.identifiers import stems
+from habits.stores.legacy_ids import legacy_id_kept
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -39,7 +40,6 @@ _RECORD = b"\x00\x04" + _SIZE_16
 _OWN_ID = b"\x00"
 _DAY_IDS = [bytes([day + 1]) + _SIZE_16 for day in range(DAYS)]
 _EPOCH = date(2000, 1, 1).toordinal()
-_BIGINT = range(-(1 << 63), 1 << 63)
 
 
 class Lines(NamedTuple):
@@ -152,11 +152,6 @@ def reflection_json(reflection: Reflection) -> str:
         },
         ensure_ascii=False,
     )
-
-
-def legacy_id_kept(legacy_id: int | None) -> int | None:
-    """The legacy id as far as the column can hold it; what it cannot is left to the legacy row itself."""
-    return legacy_id if legacy_id is not None and legacy_id in _BIGINT else None
 
 
 _OWN_ID_SIZE_16 = _OWN_ID + _SIZE_16

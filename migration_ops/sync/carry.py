@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 
 from migration_ops.backfill.errors import Kind, kind
-from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, Side
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage, Lineage
 from migration_ops.sync import bookkeeping, refusals
@@ -117,8 +117,24 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     if gone:
         legacy.delete(gone)
     failpoint(_SAVED)
-    record_rows(migration, keys)
+    keep_legacy_ids(migration, record_rows(migration, keys), batch)
     failpoint(_RECORDED)
+
+
+def keep_legacy_ids(migration: AnyMigration, in_legacy: Batch[Any, Any], in_modern: Batch[Any, Any]) -> None:
+    """Tell modern what legacy calls the parts of documents that were carried over from modern: writing them may have
+    made new rows and ids. Where a document differs in what it says, nothing is told."""
+    modern = migration.modern()
+    if not isinstance(modern, KeepsLegacyIds):
+        return
+    said = in_modern.by_key()
+    unlike = [
+        document
+        for document in in_legacy.documents
+        if document == said.get(document.key) and migration.differences(document, said[document.key])
+    ]
+    if unlike:
+        modern.keep_legacy_ids(unlike)
 
 
 def record_rows(migration: AnyMigration, keys: Collection[Any]) -> Batch[Any, Any]:

@@ -273,7 +273,9 @@ def _followed(place: _Place) -> Outcome:
     if place.side is Side.MODERN:
         _put(migration.legacy(), draft.key, draft.document)
         _refuse_if_overtaken(place)
-        in_legacy = carry.record_rows(migration, [draft.key]).by_key().get(draft.key)
+        rows = carry.record_rows(migration, [draft.key])
+        carry.keep_legacy_ids(migration, rows, Batch([] if draft.document is None else [draft.document]))
+        in_legacy = rows.by_key().get(draft.key)
     else:
         in_legacy = carry.record_rows(migration, [draft.key]).by_key().get(draft.key)
         _put(migration.modern(), draft.key, in_legacy)  # with what legacy made of it, such as new ids
