@@ -181,7 +181,12 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
 
 
 def test_the_json_keys_of_the_other_commands_are_documented(db: None, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (("seed_legacy", "--rows", "3"), ("import_owners", "--from-legacy"), ("embedded", "status")):
+    for command in (
+        ("seed_legacy", "--rows", "3"),
+        ("import_owners", "--from-legacy"),
+        ("embedded", "status"),
+        ("weekly_reports",),
+    ):
         capsys.readouterr()
         call_command(*command, "--json")
         assert documented_keys(command[0]) == set(json.loads(capsys.readouterr().out)), command
