@@ -123,7 +123,7 @@ def writing(migration: AnyMigration, key: Any) -> Iterator[Draft]:
             _write(place)
             measured = Measured("write", place.draft.decision.side.value, place.draft.outcome.value, place.sqlstate)
             transaction.on_commit(lambda: metrics.add(migration, measured, seconds=monotonic() - began), robust=True)
-    failpoint(COMMITTED)
+            transaction.on_commit(lambda: failpoint(COMMITTED), robust=True)  # the outermost commit
 
 
 @dataclass(slots=True)

@@ -104,7 +104,7 @@ def test_killed_anywhere_both_stores_agree_afterwards_and_nothing_acknowledged_i
         assert said_by_modern() == said_by_file(file.file) == wanted, how
         assert not DirtyKey.objects.exists(), how
         checked = run("validate_migration")
-        assert (checked.exit_code, checked["mismatched"]) == (0, 0), how
+        assert (checked.exit_code, checked["mismatched"]) == (0, 0), (how, checked.data, checked.errors)
         write(LAST)
         assert said_by_file(file.file) == said_by_modern() == said(LAST), how
         assert not list(file.file.parent.glob(".*")), f"{how}: a draft that was left over is gone"
