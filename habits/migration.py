@@ -42,8 +42,10 @@ boards: Migration[BoardKey, Board] = Migration(
         "notifications",
         "idempotency_log",
         "request_counts",
+        "login_attempts",
         "children",
     ),
+    irreplaceable_tables=("habit_templates",),
     foreign_keys=tuple(
         ForeignKey(f"{table}_{column}_fkey", table, column, references)
         for table, column, references in (
@@ -66,6 +68,7 @@ boards: Migration[BoardKey, Board] = Migration(
         ("habits", "0003_modern_indexes"),
         ("habits", "0004_request_counts"),
         ("habits", "0005_notified_once"),
+        ("habits", "0006_login_attempts"),
     ),
     preflight=(legacy_readable, owners_known),
 )

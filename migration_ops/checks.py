@@ -79,6 +79,11 @@ def _contradictions(migration: AnyMigration) -> list[str]:
     ):
         found += [f"it names the {what} {name} twice." for name in sorted({n for n in names if names.count(n) > 1})]
     found += [
+        f"its irreplaceable table {name} is not among its modern tables."
+        for name in migration.irreplaceable_tables
+        if name not in migration.modern_tables
+    ]
+    found += [
         f"its foreign key {key.name} is on {key.table}, which is not among its modern tables."
         for key in migration.foreign_keys
         if key.table not in migration.modern_tables

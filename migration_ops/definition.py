@@ -434,6 +434,8 @@ class Migration(Generic[KeyT, DocumentT]):
         code_for_error: the code for a row that only the modern database refused; called where the database can be
             asked about it, after what failed was rolled back.
         modern_tables: in the order they can be dropped one by one, dependents first.
+        irreplaceable_tables: those of them whose rows people made and no backfill can make anew; while there are any,
+            `shadow_schema drop` refuses.
         foreign_keys: those added after the backfill.
         schema_migrations: Django migrations (app, name) that made the modern tables, unapplied by `shadow_schema drop`.
         preflight: checks of the domain's own, each called once.
@@ -457,6 +459,7 @@ class Migration(Generic[KeyT, DocumentT]):
     rejection_codes: tuple[str, ...]
     code_for_error: Callable[[DatabaseError], str]
     modern_tables: tuple[str, ...]
+    irreplaceable_tables: tuple[str, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     schema_migrations: tuple[tuple[str, str], ...] = ()
     preflight: tuple[Callable[[], PreflightCheck], ...] = ()

@@ -34,8 +34,8 @@ def drop(migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool
     """Drop the modern tables, and let `migrate` make them anew. One transaction: all of it or nothing.
 
     Raises:
-        Refused: the migration is past stage `off`, a later schema migration builds on the tables, or something else in
-            the database depends on them; the message names it.
+        Refused: the migration is past stage `off`, a later schema migration builds on the tables, there are rows that
+            exist nowhere else, or something else in the database depends on the tables; the message names it.
         TableBusy: somebody holds a lock on one of them.
     """
 
@@ -43,6 +43,7 @@ def drop(migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool
         locks.enter_fence(migration)
         _only_at_off(migration)
         _only_unless_built_upon(migration)
+        _only_without_irreplaceable_rows(migration)
         going = Dropped(_present(migration), _rows_to_forget(migration))
         if dry_run or not (going.tables or _recorded(migration) or any(going.forgotten.values())):
             return going
@@ -78,12 +79,31 @@ def _only_unless_built_upon(migration: AnyMigration) -> None:
                 raise Refused(f"The schema migration {app}.{name} builds on the modern tables; unapply it first.")
 
 
+def _only_without_irreplaceable_rows(migration: AnyMigration) -> None:
+    """Nobody can add one afterwards: the tables stay locked until they are gone."""
+    for name in _among_present(migration.irreplaceable_tables):
+        table = connection.ops.quote_name(name)
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            (rows,) = cursor.fetchone()
+        if rows:
+            raise Refused(
+                f"{name} has {rows:,} rows that people made and that exist nowhere else, so nothing was dropped."
+                " Keep a copy of them, and delete them first."
+            )
+
+
 def _present(migration: AnyMigration) -> tuple[str, ...]:
+    return _among_present(migration.modern_tables)
+
+
+def _among_present(tables: tuple[str, ...]) -> tuple[str, ...]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, n)"
             " WHERE to_regclass(name) IS NOT NULL ORDER BY n",
-            [list(migration.modern_tables)],
+            [list(tables)],
         )
         return tuple(name for (name,) in cursor.fetchall())
 

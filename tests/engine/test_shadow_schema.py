@@ -29,6 +29,7 @@ from migration_ops.schema.constraints import constraints, invalid_indexes, valid
 from migration_ops.schema.operations import CreateIndexConcurrently, CreateUniqueKeyConcurrently
 from migration_ops.stages import Stage
 from tests.database import database_url
+from tests.engine.waiting import InThread, wait_until
 from tests.notes.migration import notes as notes_migration
 from tests.notes.migration import register_alone
 
@@ -258,6 +259,30 @@ def test_migrate_makes_dropped_tables_anew(transactional_db: None) -> None:
     assert all(execute("SELECT to_regclass(%s)", table)[0][0] for table in boards.modern_tables)
     assert not any(one.validated for one in constraints(boards))
     assert invalid_indexes(boards) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_rows_that_exist_nowhere_else_keep_the_tables(library: AnyMigration, dry_run: bool) -> None:
+    precious = replace(library, irreplaceable_tables=("books",))
+    with pytest.raises(Refused, match="books has 100 rows"):
+        shadow.drop(precious, actor="kim", dry_run=dry_run)
+    assert execute("SELECT count(*) FROM books") == [(100,)]
+    execute("DELETE FROM books")
+    assert shadow.drop(precious, actor="kim", dry_run=dry_run).tables == ("books", "shelves")
+    if not dry_run:
+        assert shadow.drop(precious, actor="kim").tables == ()
+
+
+def test_a_row_that_comes_while_the_tables_are_to_go_is_not_lost(library: AnyMigration) -> None:
+    precious = replace(library, irreplaceable_tables=("books",))
+    execute("DELETE FROM books")
+    with closing(psycopg.connect(database_url())) as writer:
+        writer.execute("INSERT INTO books VALUES (1, 1, 1)")
+        outcome = InThread(lambda: shadow.drop(precious, actor="kim"))
+        wait_until(lambda: execute("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")[0][0])
+        writer.commit()
+    with pytest.raises(Refused, match="books has 1 rows"):
+        outcome.outcome()
 
 
 def test_a_later_schema_migration_that_builds_on_the_tables_keeps_them(library: AnyMigration) -> None:

@@ -94,6 +94,7 @@ def test_every_setting_is_explained() -> None:
         {"name": "my notes"},
         {"modern_tables": ()},
         {"modern_tables": ("modern_notes", "modern_notes")},
+        {"irreplaceable_tables": ("somewhere",)},
         {"rejection_codes": ()},
         {"rejection_codes": ("same", "same")},
         {"foreign_keys": (ForeignKey("fk", "somewhere", "id", "legacy_notes"),)},
