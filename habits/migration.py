@@ -6,8 +6,7 @@ from habits.board import Board, BoardKey, decode_key, encode_key, unit_prefix
 from habits.comparison import differences, equal_marks, image, marks
 from habits.preflight import legacy_readable, owners_known
 from habits.refusals import code_for_error
-from habits.stores.legacy import legacy_store
-from habits.stores.legacy_json import LegacyJsonStore
+from habits.stores.legacy import legacy_store, source_store
 from habits.stores.legacy_verdict import CODES
 from habits.stores.modern import ModernStore
 from migration_ops.definition import ForeignKey, Migration
@@ -18,7 +17,7 @@ boards: Migration[BoardKey, Board] = Migration(
     plural="boards",
     legacy=legacy_store,
     modern=ModernStore,
-    source=LegacyJsonStore,
+    source=source_store,
     encode_key=encode_key,
     decode_key=decode_key,
     describe_key=lambda key: {
@@ -34,6 +33,7 @@ boards: Migration[BoardKey, Board] = Migration(
     image=image,
     rejection_codes=CODES,
     code_for_error=code_for_error,
+    code_for_duplicate="duplicate_key",
     modern_tables=(
         "habit_records",
         "habits",

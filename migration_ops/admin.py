@@ -72,7 +72,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(QuarantineItem)
 class QuarantineItemAdmin(ReadOnlyAdmin):
-    list_display = ["row", "migration", "code", "status", "held_by", "message", "found_at", "decided_by"]
+    list_display = ["row", "source", "migration", "code", "status", "held_by", "message", "found_at", "decided_by"]
     list_filter = ["migration", "status", "code"]
     search_fields = ["row", "key"]
 

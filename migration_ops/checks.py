@@ -72,6 +72,8 @@ def _contradictions(migration: AnyMigration) -> list[str]:
         found.append("it names no modern table.")
     if not migration.rejection_codes:
         found.append("it has no rejection code, so a row that cannot be represented could not be set aside.")
+    if migration.source is not None and migration.code_for_duplicate not in migration.rejection_codes:
+        found.append("it can read a file, but its code_for_duplicate is none of its rejection codes.")
     for what, names in (
         ("modern table", migration.modern_tables),
         ("rejection code", migration.rejection_codes),

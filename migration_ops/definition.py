@@ -286,6 +286,14 @@ class FindsStrays(Protocol):
 
 
 @runtime_checkable
+class KeptInFile(Protocol):
+    """What a legacy store says that is one file: a `source` of the same real path is no other store."""
+
+    @property
+    def real_path(self) -> str: ...
+
+
+@runtime_checkable
 class ListsKeys(Protocol[KeyT]):
     """A fast path a store may offer to whoever needs no content. Without it, keys are taken from `scan`."""
 
@@ -419,7 +427,10 @@ class Migration(Generic[KeyT, DocumentT]):
         label: what people read.
         plural: the documents' name in counts, e.g. `boards` for `boards_written`.
         legacy, modern: make the stores; called once per unit of work, so they may hold no connection.
-        source: makes a legacy store from a file, for `backfill --source FILE`; None where that makes no sense.
+        source: makes a legacy store from a file, for `backfill --source FILE`, given the file's real path; None where
+            that makes no sense. What was accepted of its rows is found with `accepted_rows(…, source=path)`.
+        rows_from: the real path of the file that `legacy` reads in the place of the legacy store; "" where that is what
+            it reads. Not declared: `sync.source.beside` sets it. Lineage and quarantine keep rows apart by it.
         encode_key, decode_key: key to canonical text and back, one to one.
         describe_key: the key's parts by name, as reports show them; all strings.
         unit: what reads and writes move together for, e.g. the owner.
@@ -433,6 +444,7 @@ class Migration(Generic[KeyT, DocumentT]):
         rejection_codes: every code a `Rejection` may carry.
         code_for_error: the code for a row that only the modern database refused; called where the database can be
             asked about it, after what failed was rolled back.
+        code_for_duplicate: the code for a row of a `source` whose document another store has with other content.
         modern_tables: in the order they can be dropped one by one, dependents first.
         irreplaceable_tables: those of them whose rows people made and no backfill can make anew; while there are any,
             `shadow_schema drop` refuses.
@@ -447,6 +459,7 @@ class Migration(Generic[KeyT, DocumentT]):
     legacy: Callable[[], RowStore[KeyT, DocumentT]]
     modern: Callable[[], Store[KeyT, DocumentT]]
     source: Callable[[str], RowStore[KeyT, DocumentT]] | None = None
+    rows_from: str = ""
     encode_key: Callable[[KeyT], str]
     decode_key: Callable[[str], KeyT]
     describe_key: Callable[[KeyT], Mapping[str, str]]
@@ -458,6 +471,7 @@ class Migration(Generic[KeyT, DocumentT]):
     image: Callable[[DocumentT], Json]
     rejection_codes: tuple[str, ...]
     code_for_error: Callable[[DatabaseError], str]
+    code_for_duplicate: str = ""
     modern_tables: tuple[str, ...]
     irreplaceable_tables: tuple[str, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()

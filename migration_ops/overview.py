@@ -69,7 +69,7 @@ def everything(migration: AnyMigration) -> dict[str, Any]:
         "runs": {kind.value: last_run(migration, kind) for kind in RunKind},
         "dirty": dirty(migration),
         "quarantine": quarantine(migration),
-        "lineage_rows": Lineage.objects.filter(migration=migration.name).count(),
+        "lineage_rows": Lineage.of(migration).count(),
         "differences_open": Difference.objects.filter(migration=migration.name, status=DifferenceStatus.OPEN).count(),
         "history": last_entries(migration),
     }

@@ -1,14 +1,16 @@
 """Quarantine: what waits for a person, and what persons decide.
 
 A decision never moves data itself. It marks the rows dirty in its own transaction, and the applier then writes what the
-decision allows; where the stores are kept in step, that happens before these functions return.
+decision allows; where the stores are kept in step, that happens before these functions return. Rows of a file that was
+read in the place of the legacy store wait for the file to be read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+import shlex
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from django.db import connection, transaction
@@ -20,56 +22,15 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
 from migration_ops.preparation import prepare
+from migration_ops.quarantine_listing import SHOWN, Listing, all_items, number_of, shown
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
-
-SHOWN = 100
-"""Items that a listing shows and an entry of the history names, unless more are asked for; all are counted."""
-
-UNDECIDED = (QuarantineStatus.OPEN, QuarantineStatus.ACCEPTED)
-"""What `listing` shows by default: everything but what resolved itself."""
-
 
 _MARK_OPEN = """
 INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
 SELECT migration, 'legacy', row, clock_timestamp() FROM migration_ops_quarantineitem
- WHERE migration = %s AND status = 'open' ORDER BY id
+ WHERE migration = %s AND source = '' AND status = 'open' ORDER BY id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One quarantined row.
-
-    Attributes:
-        id: what decisions name.
-        row: the legacy row's id; a number where it is one.
-        held_by: the row that holds this one back, None for a row that is rejected itself.
-    """
-
-    id: int
-    row: int | str
-    code: str
-    message: str
-    held_by: int | str | None
-    status: str
-    found_at: datetime
-    decided_by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What is in quarantine.
-
-    Attributes:
-        open, accepted: how many rows there are in all.
-        items: those that were asked for, the oldest first.
-    """
-
-    open: int
-    accepted: int
-    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +43,22 @@ class Decision:
         rows: how many were named or looked at again.
         applied: what the applier did right after; None where it did not run.
         failed: notices of the decided rows and their documents that could not be carried over.
+        advice: sentences that say what has to be done for rows that are not looked at here.
     """
 
     listing: Listing
     rows: int
     applied: Applied | None = None
     failed: int = 0
-
-
-def listing(
-    migration: AnyMigration, *, code: str | None = None, status: Collection[str] = UNDECIDED, limit: int | None = SHOWN
-) -> Listing:
-    """The counts, and at most `limit` items of these statuses, of one code or all.
-
-    Raises:
-        UnusableInput: the migration has no such code, or the limit is less than 0.
-    """
-    if code is not None and code not in migration.rejection_codes:
-        raise UnusableInput(f"{code} is no code of {migration.name}; there are {', '.join(migration.rejection_codes)}.")
-    if limit is not None and limit < 0:
-        raise UnusableInput(f"A list of {limit} items cannot be.")
-    items = _items(migration).filter(status__in=status).order_by("id")
-    if code is not None:
-        items = items.filter(code=code)
-    return _listing(migration, items[:limit])
+    advice: tuple[str, ...] = ()
 
 
 def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "") -> Decision:
     """Let these rows stay behind, by somebody's name; the rest of their documents is written.
 
     An acceptance holds as long as the row stays as it is. Accepting what is accepted changes nothing. A document that
-    only the modern database refuses stays behind whole, with the rows that are held in it.
+    only the modern database refuses stays behind whole, with the rows that are held in it. For a row of a file it
+    counts when the file is read again.
 
     Raises:
         UnusableInput: one of the ids is unknown, resolved, or held by another row; nothing was written.
@@ -120,14 +66,16 @@ def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason:
     with transaction.atomic(durable=True):
         waiting = _acceptable(_chosen(migration, ids))
         if waiting:
-            refused = Q(status=QuarantineStatus.OPEN, refused=True)
-            held = refused & Q(held_by__in=[item.row for item in waiting if item.refused])
-            _items(migration).filter(held | Q(pk__in=[item.pk for item in waiting])).update(
+            chosen = Q(pk__in=[item.pk for item in waiting])
+            for source, leaders in _by_source(item for item in waiting if item.refused).items():
+                chosen |= Q(status=QuarantineStatus.OPEN, refused=True, source=source, held_by__in=leaders)
+            all_items(migration).filter(chosen).update(
                 status=QuarantineStatus.ACCEPTED, decided_at=Now(), decided_by=actor, reason=reason
             )
-            dirty.mark_rows(migration, [item.row for item in waiting])
+            dirty.mark_rows(migration, _by_source(waiting).get("", []))
             _remember(migration, "quarantine accept", waiting, rows=len(waiting), actor=actor, reason=reason)
-    return _decided(migration, _items(migration).filter(pk__in=ids), len(set(ids)))
+    decision = _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)))
+    return replace(decision, advice=_advice({source: len(rows) for source, rows in _by_source(waiting).items()}))
 
 
 def assign_owner(
@@ -136,12 +84,13 @@ def assign_owner(
     """Give the rows of these items, which have no owner (unit), this one in the legacy store.
 
     Raises:
-        UnusableInput: an id or the owner is unknown, an item is resolved, or a row has an owner; nothing was written.
+        UnusableInput: an id or the owner is unknown, an item is resolved, a row has an owner or is one of a file;
+            nothing was written.
     """
     prepare(migration.legacy())
     with transaction.atomic(durable=True):
         origin.announce()
-        items = _chosen(migration, ids)
+        items = _writable(_chosen(migration, ids))
         rows = [item.row for item in items]
         dirty.mark_rows(migration, rows)
         _remember(migration, "quarantine assign-owner", items, rows=len(items), actor=actor, reason=reason, owner=owner)
@@ -149,12 +98,12 @@ def assign_owner(
         legacy = migration.legacy()
         _refuse_unless_all(rows, len(legacy.keys_of(rows)))
         _refuse_unless_all(rows, legacy.assign_unit(rows, owner))
-    return _decided(migration, _items(migration).filter(pk__in=ids), len(set(ids)))
+    return _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)))
 
 
 def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
-    """Look at every open item again; those that are no longer rejected become resolved. What backs off after an error,
-    of an earlier retry for instance, is tried at once as well.
+    """Look at every open item of the legacy store again; those that are no longer rejected become resolved. What backs
+    off after an error, of an earlier retry for instance, is tried at once as well.
 
     Raises:
         Refused: at this stage the stores are not kept in step.
@@ -165,28 +114,44 @@ def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
         rows = _mark_open(migration)
         if rows:
             dirty.retry_now(migration)
-            first = _items(migration).filter(status=QuarantineStatus.OPEN).order_by("id")[:SHOWN]
+            first = _waiting(migration).filter(source="").order_by("id")[:SHOWN]
             _remember(migration, "quarantine retry", first, rows=rows, actor=actor, reason=reason)
     looked_at = Q(status=QuarantineStatus.OPEN) | Q(status=QuarantineStatus.RESOLVED, decided_at__gte=began)
-    items = _items(migration).filter(looked_at) if rows else _items(migration).none()
-    return _decided(migration, items, rows, shown=SHOWN)
+    items = all_items(migration).filter(looked_at, source="") if rows else all_items(migration).none()
+    return replace(_decided(migration, items, rows, most=SHOWN), advice=_advice_to_retry(migration))
 
 
-def planned(migration: AnyMigration, ids: Collection[int], *, accepting: bool) -> Listing:
+def planned_retry(migration: AnyMigration) -> Decision:
+    """What `retry` would look at again; changes nothing.
+
+    Raises:
+        Refused: as `retry`.
+    """
+    applier.refuse_unless_synced(migration)
+    items = _waiting(migration).filter(source="").order_by("id")
+    return Decision(shown(migration, items[:SHOWN]), items.count(), advice=_advice_to_retry(migration))
+
+
+def planned(migration: AnyMigration, ids: Collection[int], *, accepting: bool) -> Decision:
     """The items that `accept`, or else `assign_owner`, would decide on; changes nothing.
 
     Raises:
         UnusableInput: as they would, but whether the owner is known only the decision itself finds out.
     """
     items = _chosen(migration, ids)
-    return _listing(migration, _acceptable(items) if accepting else items)
+    chosen = _acceptable(items) if accepting else _writable(items)
+    return Decision(shown(migration, chosen), len(chosen))
+
+
+def _waiting(migration: AnyMigration) -> QuerySet[QuarantineItem]:
+    return all_items(migration).filter(status=QuarantineStatus.OPEN)
 
 
 def _chosen(migration: AnyMigration, ids: Collection[int]) -> list[QuarantineItem]:
     """The items of these ids, locked until the end of the transaction."""
     if not ids:
         raise UnusableInput("Name the items by their ids; `quarantine list` shows them.")
-    found = _items(migration).filter(pk__in=ids).order_by("id")
+    found = all_items(migration).filter(pk__in=ids).order_by("id")
     with transaction.atomic():
         items = list(found.select_for_update())
     unknown = sorted(set(ids) - {item.pk for item in items})
@@ -209,6 +174,39 @@ def _acceptable(items: Iterable[QuarantineItem]) -> list[QuarantineItem]:
     return waiting
 
 
+def _writable(items: list[QuarantineItem]) -> list[QuarantineItem]:
+    """All of them, if each is of the legacy store: a file is only read."""
+    for item in items:
+        if item.source:
+            raise UnusableInput(
+                f"Item {item.pk} is row {item.row} of {item.source}, which is only read. Correct the file and run"
+                f" `manage.py backfill --source {shlex.quote(item.source)}` again."
+            )
+    return items
+
+
+def _by_source(items: Iterable[QuarantineItem]) -> dict[str, list[str]]:
+    """Rows by the file they are of, "" for the legacy store."""
+    rows: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        rows[item.source].append(item.row)
+    return rows
+
+
+def _advice(rows: Mapping[str, int]) -> tuple[str, ...]:
+    """What makes rows of files be looked at again, of which there are so many by file."""
+    return tuple(
+        f"{count} of these rows are of {source}; `manage.py backfill --source {shlex.quote(source)}` looks at them"
+        " again."
+        for source, count in sorted(rows.items())
+        if source
+    )
+
+
+def _advice_to_retry(migration: AnyMigration) -> tuple[str, ...]:
+    return _advice(dict(_waiting(migration).values_list("source").annotate(Count("pk")).order_by("source")))
+
+
 def _refuse_unless_all(rows: Collection[str], there: int) -> None:
     if there != len(rows):
         raise UnusableInput(f"Of {len(rows)} rows only {there} are still there without an owner; look again.")
@@ -225,12 +223,13 @@ def _mark_open(migration: AnyMigration) -> int:
 
 
 def _decided(
-    migration: AnyMigration, items: QuerySet[QuarantineItem], rows: int, *, shown: int | None = None
+    migration: AnyMigration, items: QuerySet[QuarantineItem], rows: int, *, most: int | None = None
 ) -> Decision:
     applied = applier.drain(migration) if state.stage(migration) in applier.SYNCED else None
-    mine = Q(row__in=items.values("row")) | Q(key__in=items.exclude(key=None).values("key"))
+    ours = items.filter(source="")
+    mine = Q(row__in=ours.values("row")) | Q(key__in=ours.exclude(key=None).values("key"))
     failed = DirtyKey.objects.filter(mine, migration=migration.name, attempts__gt=0).count()
-    return Decision(_listing(migration, items.order_by("id")[:shown]), rows, applied, failed)
+    return Decision(shown(migration, items.order_by("id")[:most]), rows, applied, failed)
 
 
 def _remember(
@@ -244,39 +243,12 @@ def _remember(
     owner: str = "",
 ) -> None:
     """One entry in the history: how many rows, and the first of them by name."""
-    named = [{"id": item.pk, "row": _number(item.row), "code": item.code} for item in islice(items, SHOWN)]
+    named = [
+        {"id": item.pk, "row": number_of(item.row), "code": item.code}
+        | ({"source": item.source} if item.source else {})
+        for item in islice(items, SHOWN)
+    ]
     evidence: dict[str, object] = {"rows": rows, "items": named}
     if owner:
         evidence["owner"] = owner
     history.append(migration, actor=actor, verb=verb, reason=reason, evidence=evidence)
-
-
-def _listing(migration: AnyMigration, items: Iterable[QuarantineItem]) -> Listing:
-    counts = _items(migration).aggregate(
-        waiting=Count("pk", filter=Q(status=QuarantineStatus.OPEN)),
-        accepted=Count("pk", filter=Q(status=QuarantineStatus.ACCEPTED)),
-    )
-    return Listing(counts["waiting"], counts["accepted"], tuple(_item(item) for item in items))
-
-
-def _items(migration: AnyMigration) -> QuerySet[QuarantineItem]:
-    """All of them, without the rows as they were, which may be long and which nobody asks for here."""
-    return QuarantineItem.objects.filter(migration=migration.name).defer("raw")
-
-
-def _item(item: QuarantineItem) -> Item:
-    return Item(
-        id=item.pk,
-        row=_number(item.row),
-        code=item.code,
-        message=item.message,
-        held_by=None if item.held_by is None else _number(item.held_by),
-        status=item.status,
-        found_at=item.found_at,
-        decided_by=item.decided_by,
-        reason=item.reason,
-    )
-
-
-def _number(row: str) -> int | str:
-    return int(row) if row.isascii() and row.isdigit() else row

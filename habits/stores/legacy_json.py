@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -117,6 +118,10 @@ class LegacyJsonStore:
             return {decode_key(str(key)) for (key,) in snapshot.rows(query, begin, f"{begin}\U0010ffff")}
 
         return self._read(read)
+
+    @property
+    def real_path(self) -> str:
+        return os.path.realpath(self._path)
 
     def spans(self, parts: int) -> list[Span]:
         return self._read(partial(_spans, parts=parts))

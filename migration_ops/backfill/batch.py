@@ -20,7 +20,7 @@ from migration_ops.backfill import refused
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.lease import Lease
 from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, Cursor, Page, RowStore, Saved, Span, Store
+from migration_ops.definition import AnyMigration, Cursor, Page, Rejection, RowStore, Saved, Span, Store
 from migration_ops.exceptions import LeaseLost, MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import RunRange, RunStatus
@@ -238,11 +238,16 @@ def _know_siblings(job: Job, page: Page[Any, Any], refused_keys: Collection[str]
     here = {link.row for link in page.links} | {said.row for said in page.rejections}
     saved = {document.key for document in page.documents}
     keys = {link.key for link in page.links if link.key not in saved}
-    keys |= {said.key for said in page.rejections if said.held_by is not None and said.key is not None}
+    keys |= {said.key for said in page.rejections if said.key is not None and _has_siblings(job, said)}
     keys |= {merge.key for merge in page.merges if not here.issuperset(merge.rows)}
     keys = {key for key in keys if job.migration.encode_key(key) not in refused_keys}
     if keys:
         bookkeeping.record(job.migration, replace(job.legacy().load(keys), documents=[]))
+
+
+def _has_siblings(job: Job, said: Rejection[Any]) -> bool:
+    """Whether its document decided about this row: then it decides about rows of other pages, too."""
+    return said.held_by is not None or (bool(job.migration.rows_from) and said.code == job.migration.code_for_duplicate)
 
 
 def _advance(lease: Lease, place: Place, size: int | None) -> None:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.stop import Stop
-from migration_ops.definition import AnyMigration, Page, RowStore, Saved, Span
+from migration_ops.definition import AnyMigration, Page, Saved, Span
 from migration_ops.preparation import prepare
 
 PAGE = 500
@@ -19,7 +19,6 @@ PAGE = 500
 
 def rehearse(
     migration: AnyMigration,
-    legacy: RowStore[Any, Any],
     *,
     limit: int | None,
     stop: Stop,
@@ -28,6 +27,7 @@ def rehearse(
 ) -> Counters:
     """Read everything, or `limit` rows, each page in a read-only transaction, and count what would become of it."""
     began = clock()
+    legacy = migration.legacy()
     prepare(legacy)
     counters = Counters()
     with transaction.atomic():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -9,11 +10,12 @@ from django.db import transaction
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.stop import Stop
 from migration_ops.backfill.worker import Beat
+from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Lineage
 from migration_ops.preparation import prepare
-from migration_ops.sync import applier, dirty
+from migration_ops.sync import applier, bookkeeping, dirty
 
 VANISHED = label("backfill.vanished")
 DRAINED = label("backfill.drained")
@@ -30,37 +32,55 @@ def mark_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
     Raises:
         Refused: the legacy store is empty, though rows were migrated before: rather the wrong store than no data.
     """
-    known = Lineage.objects.filter(migration=job.migration.name)
+    known = Lineage.of(job.migration)
     if not job.fresh and not job.legacy().spans(1) and known.exists():
         raise Refused(
             f"The legacy store is empty, but {known.count():,} of its rows were migrated before; nothing was deleted."
-            " If they came from a file, go on with --source. If they are really gone,"
-            " `manage.py validate_migration --repair --delete-extras` removes their documents."
+            " If they are really gone, `manage.py validate_migration --repair --delete-extras` removes their documents."
         )
+    return _vanished(job, lambda gone: dirty.mark_rows(job.migration, sorted(gone)), stop, beat)
+
+
+def forget_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
+    """Forget every row that the lineage knows and the file no longer has; how many.
+
+    Nobody has to decide about them any more. Their documents stay: the next export may have the same name.
+    """
+
+    def forget(gone: set[str]) -> None:
+        keys = {job.migration.decode_key(key) for key in bookkeeping.old_keys(job.migration, gone).values() if key}
+        bookkeeping.forget_merges(job.migration, job.legacy().absent(keys))
+        bookkeeping.forget(job.migration, gone)
+
+    return _vanished(job, forget, stop, beat)
+
+
+def _vanished(job: Job, deal_with: Callable[[set[str]], None], stop: Stop, beat: Beat) -> int:
     vanished, last = 0, ""
+    known = Lineage.of(job.migration).order_by("row")
     while not (job.fresh or stop.requested):
         beat()
-        rows = list(known.filter(row__gt=last).order_by("row").values_list("row", flat=True)[:CHUNK])
+        rows = list(known.filter(row__gt=last).values_list("row", flat=True)[:CHUNK])
         if not rows:
             break
         last = rows[-1]
         prepare(job.legacy(), beat)
         with transaction.atomic():
             gone = set(rows) - set(job.legacy().keys_of(rows))
-            dirty.mark_rows(job.migration, sorted(gone))
+            deal_with(gone)
         vanished += len(gone)
     failpoint(VANISHED)
     return vanished
 
 
-def drain(job: Job, *, stop: Stop, beat: Beat) -> dict[str, Any]:
-    """Work off the dirty list once: what changed while the rows were copied."""
+def drain(migration: AnyMigration, *, stop: Stop, beat: Beat) -> dict[str, Any]:
+    """Work off the dirty list once: what changed in the legacy store while rows were copied, from it or from a file."""
 
     def told() -> bool:
         beat()
         return stop.requested
 
-    prepare(job.legacy(), beat)
-    applied = applier.drain(job.migration, stop=told)
+    prepare(migration.legacy(), beat)
+    applied = applier.drain(migration, stop=told)
     failpoint(DRAINED)
     return {"applied": applied.applied, "apply_failed": applied.failed, "dirty_remaining": applied.remaining}

@@ -38,7 +38,7 @@ def hold(migration: AnyMigration, page: Page[Any, Any], refused: Mapping[str, st
     """
     if not refused:
         return
-    leaders = QuarantineItem.objects.filter(migration=migration.name, row__in=set(refused.values()))
+    leaders = QuarantineItem.of(migration).filter(row__in=set(refused.values()))
     codes = dict(leaders.values_list("row", "code"))
     saved = {document.key for document in page.documents}
     links, page.links = page.links, []

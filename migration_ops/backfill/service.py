@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import Error, ProgrammingError, connection, transaction
 
-from migration_ops import history, locks, runs, state
-from migration_ops.backfill import dry_run, finish, lock_room, report
+from migration_ops import history, runs
+from migration_ops.backfill import dry_run, errors, finish, lock_room, report
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.heartbeat import Heartbeat
+from migration_ops.backfill.opening import open_run
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.report import Report
+from migration_ops.backfill.request import Request
 from migration_ops.backfill.stop import Stop, on_signals
 from migration_ops.backfill.worker import Ending, work
-from migration_ops.backfill.workers import RANGES_A_WORKER, work_together
-from migration_ops.definition import AnyMigration, RowStore, Side
-from migration_ops.exceptions import LeaseLost, Refused, RunPaused, StageChanged, UnusableInput
+from migration_ops.backfill.workers import work_together
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import LeaseLost, Refused, RunPaused, UnusableInput
 from migration_ops.failpoints import failpoint, label
-from migration_ops.models import Lineage, Run, RunKind, RunStatus
-from migration_ops.runs import Opened, Plan
-from migration_ops.stages import BACKFILLING, Stage
+from migration_ops.models import RunKind, RunStatus
+from migration_ops.runs import Opened
 from migration_ops.sync import capture
+from migration_ops.sync import source as sources
 
 OPENED = label("backfill.opened")
 CLOSED = label("backfill.closed")
-
-MOST_WORKERS = 32
-MOST_ROWS = 5_000
-"""Rows in a batch that an operator may ask for: a key is an advisory lock, and the server's lock table is finite."""
 
 OBEYED = 10.0
 """Seconds that `pause` and `cancel` wait for the running process to obey; it does so after the batch at hand."""
@@ -44,39 +41,9 @@ OBEYED = 10.0
 REMEMBERED_KEYS = 10_000
 """Encoded keys that are kept: every step of a batch asks for the same ones."""
 
+UNDEFINED_TABLE = "42P01"
+
 Show = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What an operator asks for.
-
-    Attributes:
-        batch_size: rows a batch; None lets it adapt.
-        limit: rows after which to stop; the run then counts as a trial, not as a complete backfill.
-        source: a file to read instead of the legacy store.
-        restart: give an unfinished run up and begin anew.
-        resume_only: go on with an unfinished run or refuse; never begin one.
-    """
-
-    actor: str
-    reason: str = ""
-    batch_size: int | None = None
-    workers: int = 1
-    limit: int | None = None
-    source: str | None = None
-    restart: bool = False
-    resume_only: bool = False
-
-    def __post_init__(self) -> None:
-        if self.batch_size is not None and not 1 <= self.batch_size <= MOST_ROWS:
-            raise UnusableInput(f"A batch has 1 to {MOST_ROWS} rows, not {self.batch_size}.")
-        if not 1 <= self.workers <= MOST_WORKERS:
-            raise UnusableInput(f"A backfill has 1 to {MOST_WORKERS} workers, not {self.workers}.")
-        if self.limit is not None and self.limit < 1:
-            raise UnusableInput(f"--limit needs at least one row, not {self.limit}.")
-        if self.limit is not None and self.workers > 1:
-            raise UnusableInput("--limit reads the first rows in order and works with one worker only.")
 
 
 def start(migration: AnyMigration, request: Request, *, show: Show | None = None) -> Report:
@@ -91,7 +58,7 @@ def start(migration: AnyMigration, request: Request, *, show: Show | None = None
         RunPaused, MigrationOpsError: it stopped; the run says why and can go on.
     """
     with on_signals() as stop:
-        opened = _open(migration, request)
+        opened = open_run(migration, request)
         failpoint(OPENED)
         ending = _carry_through(migration, opened, request, stop, show)
     if ending is Ending.STOPPED:
@@ -120,9 +87,11 @@ def cancel(migration: AnyMigration, *, actor: str, reason: str = "") -> Report:
 def rehearse(migration: AnyMigration, request: Request, *, show: Show | None = None) -> Report:
     """What `start` would do now, in counts; writes nothing, and may be asked at any stage."""
     began = time.monotonic()
-    legacy = _legacy(migration, request.source)()
+    source = "" if request.source is None else sources.name_of(migration, request.source)
     with on_signals() as stop:
-        counters = dry_run.rehearse(migration, legacy, limit=request.limit, stop=stop, show=show, clock=time.monotonic)
+        counters = dry_run.rehearse(
+            _rehearsed(migration, source), limit=request.limit, stop=stop, show=show, clock=time.monotonic
+        )
     stop.deliver()
     seconds = time.monotonic() - began
     data = {
@@ -133,9 +102,23 @@ def rehearse(migration: AnyMigration, request: Request, *, show: Show | None = N
         "seconds": round(seconds, 3),
         "rows_per_second": round(counters.rows_read / seconds, 1),
         "limit": request.limit,
-        "source": request.source,
+        "source": source or None,
     }
     return Report(data=data, status="dry_run", open_quarantine=0)
+
+
+def _rehearsed(migration: AnyMigration, source: str) -> AnyMigration:
+    """What reads the file, or the legacy store. Where there is no legacy table yet, nothing is in a file's way."""
+    reading = sources.beside(migration, source)
+    if source and migration.source is not None:
+        try:
+            with transaction.atomic():
+                migration.legacy().spans(1)
+        except ProgrammingError as error:
+            if errors.sqlstate(error) != UNDEFINED_TABLE:
+                raise
+            return replace(reading, legacy=partial(migration.source, source))
+    return reading
 
 
 def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Report:
@@ -159,91 +142,6 @@ def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Repo
     elif run.status != wanted and run.status != RunStatus.SUCCEEDED:
         raise Refused(f"Run {run.pk} is {run.status} by now: {run.error}")
     return found
-
-
-def _legacy(migration: AnyMigration, source: str | None) -> Callable[[], RowStore[Any, Any]]:
-    if source is None:
-        return migration.legacy
-    if migration.source is None:
-        raise UnusableInput(f"The migration {migration.name} cannot read a file; leave --source out.")
-    return partial(migration.source, source)
-
-
-def _open(migration: AnyMigration, request: Request) -> Opened:
-    source = None if request.source is None else os.path.abspath(request.source)
-    since = _capturing_since(migration)
-    unfinished = runs.unfinished(migration, RunKind.BACKFILL)
-    if unfinished is not None:
-        runs.let_the_dead_go(unfinished)
-    overtaken = unfinished is not None and unfinished.options.get("capture_since") != since
-    if unfinished is not None and not request.restart and not overtaken:
-        with transaction.atomic():
-            return _resume(migration, unfinished, request, source)
-    if request.resume_only:
-        raise Refused(f"There is no backfill of {migration.name} that could be resumed; start one.")
-    plan = _plan(migration, request, source, since)
-    with transaction.atomic():
-        locks.enter_fence(migration)
-        if _capturing_since(migration) != since:
-            raise StageChanged
-        if unfinished is not None:
-            why = "Capture was off in between." if overtaken else "Restarted."
-            runs.close(runs.reopen(unfinished), RunStatus.CANCELLED, error=why)
-        opened = runs.open_new(migration, RunKind.BACKFILL, plan, actor=request.actor)
-        _note(migration, opened.run, request, "backfill start")
-    return opened
-
-
-def _capturing_since(migration: AnyMigration) -> str | None:
-    now = state.read(migration)
-    if now.stage is Stage.OFF:
-        raise Refused("Backfill needs capture: run `manage.py stage advance` first.")
-    if now.stage not in BACKFILLING:
-        raise Refused(
-            f"The migration {migration.name} is at stage {now.stage}; a backfill runs only at"
-            f" {' or '.join(sorted(BACKFILLING))}."
-        )
-    return None if now.capture_since is None else now.capture_since.isoformat()
-
-
-def _plan(migration: AnyMigration, request: Request, source: str | None, since: str | None) -> Plan:
-    """Capture is on: what exists now is the backfill's, what comes later is capture's."""
-    legacy = _legacy(migration, source)()
-    options = {
-        "source": source,
-        "limit": request.limit,
-        "workers": request.workers,
-        "capture_since": since,
-        "capture_lost": capture.lost_total(),
-        "fresh": not Lineage.objects.filter(migration=migration.name).exists(),
-    }
-    with transaction.atomic():
-        spans = legacy.spans(1 if request.workers == 1 else request.workers * RANGES_A_WORKER)
-        return Plan(spans=spans, side=Side.LEGACY, options=options, total=legacy.estimate())
-
-
-def _resume(migration: AnyMigration, run: Run, request: Request, source: str | None) -> Opened:
-    if source is not None and source != run.options.get("source"):
-        reads = run.options.get("source") or "the legacy store"
-        raise Refused(
-            f"Run {run.pk} is unfinished and reads {reads}, not {source}. Finish it with `manage.py backfill resume`,"
-            " or give it up with --restart."
-        )
-    if request.limit is not None and request.limit != run.options.get("limit"):
-        raise Refused(
-            f"Run {run.pk} is unfinished; its limit cannot become {request.limit}. Finish it with"
-            " `manage.py backfill`, or give it up with --restart."
-        )
-    if not request.resume_only:
-        run.options["limit"] = request.limit
-    opened = runs.reopen(run)
-    _note(migration, run, request, "backfill resume")
-    return opened
-
-
-def _note(migration: AnyMigration, run: Run, request: Request, verb: str) -> None:
-    evidence = {"run": run.pk, "options": run.options}
-    history.append(migration, actor=request.actor, verb=verb, reason=request.reason, evidence=evidence)
 
 
 def _carry_through(migration: AnyMigration, opened: Opened, request: Request, stop: Stop, show: Show | None) -> Ending:
@@ -280,10 +178,12 @@ def _work(
 ) -> tuple[Ending, dict[str, Any]]:
     options = opened.run.options
     since = options.get("capture_since")
+    migration = replace(migration, encode_key=lru_cache(REMEMBERED_KEYS)(migration.encode_key))
+    reading = sources.beside(migration, options.get("source") or "")
     job = Job(
-        migration=replace(migration, encode_key=lru_cache(REMEMBERED_KEYS)(migration.encode_key)),
+        migration=reading,
         run_id=opened.run.pk,
-        legacy=_legacy(migration, options.get("source")),
+        legacy=reading.legacy,
         capture_since=None if since is None else datetime.fromisoformat(since),
         fresh=options["fresh"],
         limit=options.get("limit"),
@@ -296,9 +196,13 @@ def _work(
         ending = work_together(job, count=request.workers, fixed=request.batch_size, stop=stop, beat=beat)
     result: dict[str, Any] = {}
     if ending is Ending.DONE:
-        whole = job.limit is None and options.get("source") is None
-        result["vanished"] = finish.mark_vanished(job, stop=stop, beat=beat) if whole else 0
-        result.update(finish.drain(job, stop=stop, beat=beat))
+        whole = job.limit is None and not reading.rows_from
+        if job.limit is None:
+            deal_with_vanished = finish.mark_vanished if whole else finish.forget_vanished
+            result["vanished"] = deal_with_vanished(job, stop=stop, beat=beat)
+        else:
+            result["vanished"] = 0
+        result.update(finish.drain(migration, stop=stop, beat=beat))
         if stop.requested:
             return Ending.STOPPED, {}
         if whole:

@@ -96,9 +96,8 @@ def validation_clean(migration: AnyMigration) -> Gate:
         message = f"Nothing was validated in full yet; {_VALIDATE}"
         return Gate(id="validation_clean", verdict=Verdict.INCONCLUSIVE, message=message)
     name = f"Validation {run.pk}"
-    unmended = Difference.objects.filter(
-        migration=migration.name, run__gte=run.pk, status=DifferenceStatus.OPEN
-    ).count()
+    later = Difference.objects.filter(migration=migration.name, run__gte=run.pk, status=DifferenceStatus.OPEN)
+    unmended = later.exclude(run__options__has_key="source").count()
     unequal = max(unmended, sum(int(run.result.get(kind) or 0) for kind in (*MISMATCHES, "stray_rows")))
     doubt = _doubt(run, _last_whole_backfill(migration))
     if run.status in (RunStatus.RUNNING, RunStatus.PAUSED):
@@ -217,11 +216,11 @@ def _finished(migration: AnyMigration, kind: RunKind) -> Any:
 
 
 def _newest_whole_validation(migration: AnyMigration) -> Run | None:
-    """The one that began last, however it ended or has not ended yet; no sample, no dry run, none given up."""
+    """The one that began last, however it ended or has not ended yet; no sample, dry run or file, none given up."""
     return (
         Run.objects.filter(migration=migration.name, kind=RunKind.VALIDATION)
         .filter(Q(result__sample=None) | Q(result__sample__isnull=True))
-        .exclude(Q(status=RunStatus.CANCELLED) | Q(options__has_any_keys=["sample", "dry_run"]))
+        .exclude(Q(status=RunStatus.CANCELLED) | Q(options__has_any_keys=["sample", "dry_run", "source"]))
         .order_by("-id")
         .first()
     )

@@ -4,6 +4,7 @@ from migration_ops.models.difference import BeforeImage, Difference, DifferenceS
 from migration_ops.models.dirty_key import DirtyKey
 from migration_ops.models.flag import Flag
 from migration_ops.models.history import HistoryEntry, HistoryHead
+from migration_ops.models.imported import ImportedDocument
 from migration_ops.models.lineage import Lineage, MergeRecord
 from migration_ops.models.metric import Metric
 from migration_ops.models.polled_version import PolledVersion
@@ -19,6 +20,7 @@ __all__ = [
     "Flag",
     "HistoryEntry",
     "HistoryHead",
+    "ImportedDocument",
     "Lineage",
     "MergeRecord",
     "Metric",

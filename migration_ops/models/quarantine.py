@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from migration_ops.definition import AnyMigration
+
 
 class QuarantineStatus(models.TextChoices):
     """`open` waits for a decision; `accepted` stays behind by somebody's word; `resolved` is no longer rejected."""
@@ -22,6 +24,7 @@ class QuarantineItem(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     migration = models.CharField(_("migration"), max_length=100)
+    source = models.TextField(_("read from"), db_default="", blank=True)
     row = models.TextField(_("row"))
     key = models.TextField(_("key"), null=True)
     code = models.CharField(_("code"), max_length=50)
@@ -42,7 +45,7 @@ class QuarantineItem(models.Model):
         verbose_name = _("quarantined row")
         verbose_name_plural = _("quarantine")
         constraints = [
-            models.UniqueConstraint(fields=["migration", "row"], name="quarantine_row"),
+            models.UniqueConstraint(fields=["migration", "source", "row"], name="quarantine_row"),
             models.CheckConstraint(condition=models.Q(status__in=QuarantineStatus.values), name="quarantine_status"),
         ]
         indexes = [
@@ -52,3 +55,8 @@ class QuarantineItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.row}: {self.code}"
+
+    @classmethod
+    def of(cls, migration: AnyMigration) -> models.QuerySet[QuarantineItem]:
+        """Rows of the store that this migration reads, and of no other."""
+        return cls.objects.filter(migration=migration.name, source=migration.rows_from)

@@ -99,9 +99,8 @@ def held(migration: AnyMigration, keys: Collection[Any], usual: Decision) -> set
     A key for which modern has the word, and a document, is none of them: what waits is a change past the app.
     """
     encoded = {migration.encode_key(key): key for key in keys}
-    waiting = QuarantineItem.objects.filter(
-        migration=migration.name, status=QuarantineStatus.OPEN, key__in=list(encoded)
-    ).values_list("key", flat=True)
+    items = QuarantineItem.of(migration).filter(status=QuarantineStatus.OPEN, key__in=list(encoded))
+    waiting = items.values_list("key", flat=True)
     found = {encoded[key] for key in waiting if key is not None}
     return migration.modern().absent(found) if found and usual.side is Side.MODERN else found
 

@@ -11,14 +11,23 @@ from django.db.migrations.recorder import MigrationRecorder
 from migration_ops import history, locks, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused
-from migration_ops.models import Difference, DirtyKey, Lineage, MergeRecord, PolledVersion, QuarantineItem, Run
+from migration_ops.models import (
+    Difference,
+    DirtyKey,
+    ImportedDocument,
+    Lineage,
+    MergeRecord,
+    PolledVersion,
+    QuarantineItem,
+    Run,
+)
 from migration_ops.patience import sqlstate
 from migration_ops.schema.lock_safe import with_short_locks
 from migration_ops.stages import Stage
 
 DEPENDENTS_EXIST = "2BP01"
 
-_FORGOTTEN = (Lineage, MergeRecord, QuarantineItem, DirtyKey, PolledVersion, Difference, Run)
+_FORGOTTEN = (Lineage, MergeRecord, QuarantineItem, ImportedDocument, DirtyKey, PolledVersion, Difference, Run)
 """What is known of this migration's rows means nothing without the tables. Before-images and history stay."""
 
 

@@ -23,28 +23,32 @@ WITH said AS MATERIALIZED (
                       json_array_elements_text(%(codes)s), json_array_elements_text(%(fingerprints)s))
            AS lists (row, key, code, fingerprint)
 ), written AS (
-    INSERT INTO migration_ops_lineage AS known (migration, row, key, code, fingerprint)
-    SELECT %(migration)s, row, key, code, fingerprint FROM said
-    ON CONFLICT (migration, row) DO UPDATE
+    INSERT INTO migration_ops_lineage AS known (migration, source, row, key, code, fingerprint)
+    SELECT %(migration)s, %(source)s, row, key, code, fingerprint FROM said
+    ON CONFLICT (migration, source, row) DO UPDATE
        SET key = excluded.key, code = excluded.code, fingerprint = excluded.fingerprint
      WHERE (known.key, known.code, known.fingerprint)
            IS DISTINCT FROM (excluded.key, excluded.code, excluded.fingerprint)
+), released AS (
+    DELETE FROM migration_ops_importeddocument AS imported USING said
+     WHERE %(source)s = '' AND imported.migration = %(migration)s AND imported.key = said.key
 )
 SELECT DISTINCT before.key
-  FROM said JOIN migration_ops_lineage AS before ON before.migration = %(migration)s AND before.row = said.row
+  FROM said JOIN migration_ops_lineage AS before
+    ON before.migration = %(migration)s AND before.source = %(source)s AND before.row = said.row
  WHERE before.key IS DISTINCT FROM said.key AND before.key IS NOT NULL
 """
 """Writes what is said and returns the keys that rows had until then and have no longer: all parts of a statement see
-the tables as they were before it."""
+the tables as they were before it. A document of which the legacy store has a row is no longer a file's."""
 
 # An acceptance holds while the row stays as it was; whatever else changes opens the item again.
 _QUARANTINE = """
 INSERT INTO migration_ops_quarantineitem AS known
-       (migration, row, key, code, message, held_by, raw, fingerprint, status, found_at, decided_by, reason)
-SELECT %s, row, key, code, message, held_by, raw, fingerprint, 'open', now(), '', ''
+       (migration, source, row, key, code, message, held_by, raw, fingerprint, status, found_at, decided_by, reason)
+SELECT %s, %s, row, key, code, message, held_by, raw, fingerprint, 'open', now(), '', ''
   FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
        AS said (row, key, code, message, held_by, raw, fingerprint)
-ON CONFLICT (migration, row) DO UPDATE
+ON CONFLICT (migration, source, row) DO UPDATE
    SET key = excluded.key, code = excluded.code, message = excluded.message, held_by = excluded.held_by,
        raw = excluded.raw, fingerprint = excluded.fingerprint, status = 'open', refused = false, found_at = now(),
        decided_at = NULL, decided_by = '', reason = ''
@@ -59,37 +63,39 @@ ON CONFLICT (migration, row) DO UPDATE
 _RESOLVE = """
 UPDATE migration_ops_quarantineitem
    SET status = 'resolved', decided_at = now(), reason = %s
- WHERE migration = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s))) AND status <> 'resolved'
+ WHERE migration = %s AND source = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))
+   AND status <> 'resolved'
 """
 
 _REFUSED = """
 UPDATE migration_ops_quarantineitem SET refused = true
- WHERE migration = %s AND row = ANY(%s) AND NOT refused
+ WHERE migration = %s AND source = %s AND row = ANY(%s) AND NOT refused
 """
 
 _REOPEN = """
 UPDATE migration_ops_quarantineitem
    SET status = 'open', decided_at = NULL, decided_by = '', reason = ''
- WHERE migration = %s AND row = ANY(%s) AND status = 'accepted'
+ WHERE migration = %s AND source = %s AND row = ANY(%s) AND status = 'accepted'
 """
 
 _WRITTEN = """
 WITH written AS (
     UPDATE migration_ops_quarantineitem
        SET status = 'resolved', decided_at = now(), reason = 'The modern database no longer refuses it.'
-     WHERE migration = %(migration)s AND refused AND status <> 'resolved'
+     WHERE migration = %(migration)s AND source = %(source)s AND refused AND status <> 'resolved'
        AND key = ANY(ARRAY(SELECT json_array_elements_text(%(keys)s)))
     RETURNING row, key
 )
 UPDATE migration_ops_lineage AS known SET code = NULL
-  FROM written WHERE known.migration = %(migration)s AND known.row = written.row AND known.key = written.key
+  FROM written WHERE known.migration = %(migration)s AND known.source = %(source)s
+   AND known.row = written.row AND known.key = written.key
 """
 
 _MERGES = """
-INSERT INTO migration_ops_mergerecord AS known (migration, key, rows, conflicts, merged_at)
-SELECT %s, key, rows, conflicts, now()
+INSERT INTO migration_ops_mergerecord AS known (migration, source, key, rows, conflicts, merged_at)
+SELECT %s, %s, key, rows, conflicts, now()
   FROM unnest(%s::text[], %s::jsonb[], %s::jsonb[]) AS said (key, rows, conflicts)
-ON CONFLICT (migration, key) DO UPDATE
+ON CONFLICT (migration, source, key) DO UPDATE
    SET rows = excluded.rows, conflicts = excluded.conflicts, merged_at = now()
  WHERE (known.rows, known.conflicts) IS DISTINCT FROM (excluded.rows, excluded.conflicts)
 """
@@ -127,13 +133,13 @@ def record_rejections(
 def reopen(migration: AnyMigration, rows: Collection[str]) -> None:
     """What a person accepted of these rows waits for a person again."""
     with connection.cursor() as cursor:
-        cursor.execute(_REOPEN, [migration.name, list(rows)])
+        cursor.execute(_REOPEN, [migration.name, migration.rows_from, list(rows)])
 
 
 def mark_refused(migration: AnyMigration, rows: Collection[str]) -> None:
     """These rows are in quarantine because the modern database refuses their document."""
     with connection.cursor() as cursor:
-        cursor.execute(_REFUSED, [migration.name, list(rows)])
+        cursor.execute(_REFUSED, [migration.name, migration.rows_from, list(rows)])
 
 
 def refused_rows(migration: AnyMigration, rows: Collection[str]) -> dict[str, str]:
@@ -142,9 +148,9 @@ def refused_rows(migration: AnyMigration, rows: Collection[str]) -> dict[str, st
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT row, fingerprint FROM migration_ops_quarantineitem WHERE migration = %s AND refused"
+            "SELECT row, fingerprint FROM migration_ops_quarantineitem WHERE migration = %s AND source = %s AND refused"
             " AND status <> 'resolved' AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
-            [migration.name, _list(rows)],
+            [migration.name, migration.rows_from, _list(rows)],
         )
         return dict(cursor.fetchall())
 
@@ -155,7 +161,8 @@ def forget(migration: AnyMigration, rows: Collection[str]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM migration_ops_lineage WHERE migration = %s AND row = ANY(%s)", [migration.name, list(rows)]
+            "DELETE FROM migration_ops_lineage WHERE migration = %s AND source = %s AND row = ANY(%s)",
+            [migration.name, migration.rows_from, list(rows)],
         )
     _resolve(migration, rows, "The row is gone.")
 
@@ -170,21 +177,25 @@ def old_keys(migration: AnyMigration, rows: Collection[str]) -> dict[str, str | 
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT row, key FROM migration_ops_lineage"
-            " WHERE migration = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
-            [migration.name, _list(rows)],
+            " WHERE migration = %s AND source = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
+            [migration.name, migration.rows_from, _list(rows)],
         )
         return dict(cursor.fetchall())
 
 
-def accepted_rows(migration_name: str, rows: Collection[str]) -> dict[str, str]:
-    """Content fingerprint by row, for those of the rows that a person accepted to stay behind."""
+def accepted_rows(migration_name: str, rows: Collection[str], *, source: str = "") -> dict[str, str]:
+    """Content fingerprint by row, for those of the rows that a person accepted to stay behind.
+
+    Args:
+        source: the real path of the file whose rows they are; "" for the legacy store.
+    """
     if not rows:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT row, fingerprint FROM migration_ops_quarantineitem"
-            " WHERE migration = %s AND row = ANY(%s) AND status = 'accepted'",
-            [migration_name, list(rows)],
+            " WHERE migration = %s AND source = %s AND row = ANY(%s) AND status = 'accepted'",
+            [migration_name, source, list(rows)],
         )
         return dict(cursor.fetchall())
 
@@ -202,7 +213,7 @@ def _record_written(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
     """Whatever rows of these documents were in quarantine because they were refused, on whichever page they are."""
     keys = _list(migration.encode_key(document.key) for document in batch.documents)
     with connection.cursor() as cursor:
-        cursor.execute(_WRITTEN, {"migration": migration.name, "keys": keys})
+        cursor.execute(_WRITTEN, {"migration": migration.name, "source": migration.rows_from, "keys": keys})
 
 
 def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]:
@@ -219,7 +230,7 @@ def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]
     keys, codes, fingerprints = (_list(column) for column in zip(*entries.values(), strict=True))
     said = {"rows": _list(entries), "keys": keys, "codes": codes, "fingerprints": fingerprints}
     with connection.cursor() as cursor:
-        cursor.execute(_LINEAGE, {"migration": migration.name, **said})
+        cursor.execute(_LINEAGE, {"migration": migration.name, "source": migration.rows_from, **said})
         return {migration.decode_key(key) for (key,) in cursor.fetchall()}
 
 
@@ -245,7 +256,7 @@ def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection
         strict=True,
     )
     with connection.cursor() as cursor:
-        cursor.execute(_QUARANTINE, [migration.name, *(list(column) for column in columns)])
+        cursor.execute(_QUARANTINE, [migration.name, migration.rows_from, *(list(column) for column in columns)])
 
 
 def storable(text: str) -> str:
@@ -255,7 +266,7 @@ def storable(text: str) -> str:
 
 def _resolve(migration: AnyMigration, rows: Collection[str], reason: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_RESOLVE, [reason, migration.name, _list(rows)])
+        cursor.execute(_RESOLVE, [reason, migration.name, migration.rows_from, _list(rows)])
 
 
 def _record_merges(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
@@ -268,6 +279,7 @@ def _record_merges(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
                 _MERGES,
                 [
                     migration.name,
+                    migration.rows_from,
                     list(merged),
                     [json.dumps(merge.rows) for merge in merged.values()],
                     [_conflicts(merge) for merge in merged.values()],
@@ -285,6 +297,6 @@ def _delete_merges(migration: AnyMigration, keys: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM migration_ops_mergerecord"
-            " WHERE migration = %s AND key = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
-            [migration.name, _list(keys)],
+            " WHERE migration = %s AND source = %s AND key = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
+            [migration.name, migration.rows_from, _list(keys)],
         )

@@ -16,7 +16,7 @@ from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, Side
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage, Lineage
-from migration_ops.sync import bookkeeping, refusals
+from migration_ops.sync import bookkeeping, imported, refusals
 
 _LOADED = label("applier.loaded")
 _SAVED = label("applier.saved")
@@ -43,6 +43,8 @@ def from_legacy(
         at: the moment to write beside it.
         decides: legacy is in authority. Then a document that cannot be represented has no copy in modern either: an
             older one would pass for the truth.
+
+    What is nowhere in legacy, and in modern from a file, is none of legacy's business and stays.
     """
     if not keys:
         return
@@ -54,6 +56,8 @@ def from_legacy(
     undecided = {said.key for said in batch.rejections if not said.accepted} | left_behind
     nowhere = set(keys) - there.keys() - undecided
     gone = set(keys) - there.keys() if decides else legacy.absent(nowhere) if nowhere else set()
+    nothing = nowhere - {said.key for said in batch.rejections}
+    gone -= imported.of_others(migration, nothing & gone).keys()
     if conflicts:
         keep_images(migration, Side.MODERN, set(conflicts) & (there.keys() | gone), batch, at)
     if there:
@@ -172,6 +176,6 @@ def keep_images(
 def _vanished(migration: AnyMigration, keys: Collection[Any], after: Batch[Any, Any]) -> set[str]:
     """Rows that the lineage has for these keys and that the legacy store no longer has anywhere."""
     said = {link.row for link in after.links} | {rejection.row for rejection in after.rejections}
-    known = Lineage.objects.filter(migration=migration.name, key__in=[migration.encode_key(key) for key in keys])
+    known = Lineage.of(migration).filter(key__in=[migration.encode_key(key) for key in keys])
     missing = set(known.values_list("row", flat=True)) - said
     return missing - migration.legacy().keys_of(missing).keys() if missing else set()

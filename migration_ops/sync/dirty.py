@@ -49,7 +49,8 @@ _SPEAKING_OF = """
 SELECT id, key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
  UNION ALL
 SELECT dirty.id, lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
-  JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
+  JOIN migration_ops_lineage AS lineage
+    ON lineage.migration = dirty.migration AND lineage.source = '' AND lineage.row = dirty.row
  WHERE dirty.migration = %(migration)s AND lineage.key = ANY(%(keys)s)
 """
 
@@ -57,11 +58,12 @@ _EXCEPTIONAL = """
 SELECT key FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key LIKE %(begins)s
  UNION
 SELECT lineage.key FROM migration_ops_dirtykey AS dirty
-  JOIN migration_ops_lineage AS lineage ON lineage.migration = dirty.migration AND lineage.row = dirty.row
+  JOIN migration_ops_lineage AS lineage
+    ON lineage.migration = dirty.migration AND lineage.source = '' AND lineage.row = dirty.row
  WHERE dirty.migration = %(migration)s AND lineage.key LIKE %(begins)s
  UNION
 SELECT key FROM migration_ops_quarantineitem
- WHERE migration = %(migration)s AND status = 'open' AND key LIKE %(begins)s
+ WHERE migration = %(migration)s AND source = '' AND status = 'open' AND key LIKE %(begins)s
 """
 
 _DEFER = """
@@ -93,7 +95,8 @@ def mark_keys(migration: AnyMigration, keys: Collection[Any], *, side: Side) -> 
 
 
 def _mark(migration: AnyMigration, side: Side, column: str, values: list[str]) -> None:
-    if not values:
+    """The list speaks of the two stores that are kept in step; a file beside them is only read when somebody asks."""
+    if not values or migration.rows_from:
         return
     with connection.cursor() as cursor:
         cursor.execute(

@@ -26,7 +26,8 @@ _MARK = """
 INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
 SELECT %(migration)s, 'legacy', coalesce(seen.row, known.row), clock_timestamp()
   FROM migration_ops_seen AS seen
-  FULL JOIN (SELECT row, fingerprint FROM migration_ops_lineage WHERE migration = %(migration)s) AS known
+  FULL JOIN (SELECT row, fingerprint FROM migration_ops_lineage
+              WHERE migration = %(migration)s AND source = '') AS known
     ON known.row = seen.row
  WHERE known.fingerprint IS DISTINCT FROM seen.fingerprint
 """

@@ -80,9 +80,7 @@ def _accepted_images(migration: AnyMigration, links: Collection[RowLink[Any]]) -
     still = {link.row: link.key for link in standing(migration, links)}
     if not still:
         return {}
-    items = QuarantineItem.objects.filter(
-        migration=migration.name, row__in=list(still), status=QuarantineStatus.ACCEPTED, held_by=None
-    )
+    items = QuarantineItem.of(migration).filter(row__in=list(still), status=QuarantineStatus.ACCEPTED, held_by=None)
     images: dict[Any, set[str]] = {}
     for row, raw in items.values_list("row", "raw"):
         images.setdefault(still[row], set()).add(raw)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from migration_ops import locks, runs
@@ -125,9 +127,14 @@ class Journal:
             if self.leaves_no_trace:
                 return
             earlier = Difference.objects.filter(migration=self.migration.name, run_id__lt=self.run.pk)
-            earlier.filter(status=DifferenceStatus.SUSPECT).exclude(run__status__in=UNFINISHED).delete()
-            if complete and not self.run.options:
-                earlier.filter(status=DifferenceStatus.OPEN).update(status=DifferenceStatus.GONE, closed_at=now)
+            left = earlier.filter(status=DifferenceStatus.SUSPECT).exclude(run__status__in=UNFINISHED)
+            at_work = RunRange.objects.filter(number=WHOLE, done=False, lease_until__gt=Now())
+            left.exclude(run__in=at_work.values("run")).delete()
+            if complete and self.run.options.keys() <= {"source"}:
+                # What differed between modern and this store; of other stores this run knows nothing.
+                same = Q(run__options__source=self.migration.rows_from)
+                same = same if self.migration.rows_from else ~Q(run__options__has_key="source")
+                earlier.filter(same, status=DifferenceStatus.OPEN).update(status=DifferenceStatus.GONE, closed_at=now)
 
     def suspend(self, status: RunStatus, error: str = "") -> None:
         """Stop here, to be taken up again by the next validation."""

@@ -82,7 +82,7 @@ def undecided(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -
     row was before."""
     if not rejections:
         return []
-    items = QuarantineItem.objects.filter(migration=migration.name, row__in=[said.row for said in rejections])
+    items = QuarantineItem.of(migration).filter(row__in=[said.row for said in rejections])
     waiting = set(items.filter(status=QuarantineStatus.OPEN).values_list("row", flat=True))
     accepted = dict(items.filter(status=QuarantineStatus.ACCEPTED).values_list("row", "fingerprint"))
     return [said for said in rejections if said.row not in waiting and accepted.get(said.row) != said.fingerprint]

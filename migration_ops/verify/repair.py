@@ -24,7 +24,7 @@ from migration_ops.models import BeforeImage, Difference, DifferenceStatus
 from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.stages import Stage
-from migration_ops.sync import carry, dirty, origin
+from migration_ops.sync import carry, dirty, imported, origin
 from migration_ops.verify import strays
 from migration_ops.verify.compare import judge
 from migration_ops.verify.snapshot import snapshot
@@ -222,6 +222,8 @@ def _carry_out(migration: AnyMigration, difference: Difference, found: _Found, s
             actor=actor,
             at=now,
         )
+        if found.action is Action.DELETE:
+            imported.take_from_others(migration, [migration.decode_key(difference.key)])
         carried = carry.from_legacy if side is Side.MODERN else carry.from_modern
         carried(migration, [migration.decode_key(difference.key)], conflicts=(), at=now)
     difference.status = DifferenceStatus.GONE if found.action is Action.NOTHING else DifferenceStatus.REPAIRED

@@ -139,7 +139,7 @@ class Report:
 
     def conflicts(self) -> Iterator[dict[str, Any]]:
         """Merged documents whose rows said different things, with what was kept and what was dropped."""
-        merges = MergeRecord.objects.filter(migration=self.migration.name).exclude(conflicts=[]).order_by("pk")
+        merges = MergeRecord.of(self.migration).exclude(conflicts=[]).order_by("pk")
         for merge in merges.iterator(chunk_size=PAGE):
             key = self.migration.describe_key(self.migration.decode_key(merge.key))
             yield {**key, "rows": merge.rows, "conflicts": merge.conflicts}
@@ -180,6 +180,8 @@ def _difference(migration: AnyMigration, difference: Difference, waiting: set[st
 def _dirty(migration: AnyMigration, keys: list[str]) -> set[str]:
     """Those of these encoded keys on which a change waits: noted by key, or by a row they are made of."""
     waiting = dirty.pending(migration, Side.LEGACY, keys) | dirty.pending(migration, Side.MODERN, keys)
+    if migration.rows_from:
+        return waiting  # the list names rows of the legacy store
     batch = migration.legacy().load([migration.decode_key(key) for key in keys if key not in waiting])
     owners = {link.row: migration.encode_key(link.key) for link in batch.links}
     rows = DirtyKey.objects.filter(migration=migration.name, row__in=list(owners)).values_list("row", flat=True)

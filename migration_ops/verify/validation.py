@@ -77,8 +77,9 @@ def validate(
 ) -> Validation:
     """Compare everything, or `sample` documents chosen with `seed` on each side.
 
-    A full validation that was killed or interrupted is taken up again where it stopped. `keep=False` begins one of its
-    own, for a dry run: discard it with `discard` afterwards.
+    A full validation that was killed or interrupted is taken up again where it stopped; one of a file (see
+    `sync.source.beside`) begins anew. `keep=False` begins one of its own, for a dry run: discard it with `discard`
+    afterwards.
 
     Raises:
         LeaseHeld: a full validation is running already.
@@ -142,6 +143,7 @@ def summary(validation: Validation) -> dict[str, Any]:
         "difference_count": tally.differences + validation.stray_rows,
         "quarantine_open": validation.quarantine_open,
         "sample": validation.sample,
+        "source": validation.migration.rows_from or None,
         "power": validation.power,
         "seconds": round(validation.seconds, 3),
         "reasons": list(validation.reasons),
@@ -154,7 +156,9 @@ def empty_summary(migration: AnyMigration) -> dict[str, Any]:
 
 
 def _begin(migration: AnyMigration, actor: str, sample: int | None, keep: bool) -> Journal:
-    apart = {"sample": sample} if sample is not None else {}
+    apart: dict[str, Any] = {"source": migration.rows_from} if migration.rows_from else {}
+    if sample is not None:
+        apart["sample"] = sample
     if not keep:
         apart["dry_run"] = 1
     return begin_apart(migration, actor=actor, options=apart) if apart else begin(migration, actor=actor)

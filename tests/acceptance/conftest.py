@@ -12,6 +12,8 @@ from django.db import connection
 from tests.acceptance.commands import run
 from tests.acceptance.modern import query
 from tests.acceptance.oracle import read
+from tests.acceptance.source_files import board
+from tests.habits.legacy_database import insert, prepare
 
 ROWS = "SELECT to_jsonb(t)::text FROM habit_tracker t ORDER BY id"
 
@@ -45,3 +47,15 @@ def legacy_rows(request: pytest.FixtureRequest, transactional_db: None) -> Calla
     """The legacy rows as they are now, from either kind of installation."""
     rows: Callable[[], list[dict[str, Any]]] = request.getfixturevalue(request.param)
     return rows
+
+
+@pytest.fixture
+def small_table(transactional_db: None) -> Iterator[None]:
+    """Rows 1 to 3 in the table, a child each, carried over; the migration is at `dual_write`."""
+    prepare()
+    insert(board(1, "하나"), board(2, "둘"), board(3, "셋"))
+    assert run("stage", "advance").exit_code == 0
+    assert run("backfill").exit_code == 0
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE habit_tracker")

@@ -14,6 +14,7 @@ from migration_ops import quarantine
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused, UnusableInput
 from migration_ops.models import DirtyKey, HistoryEntry, Lineage, QuarantineItem
+from migration_ops.quarantine_listing import listing
 from migration_ops.sync import dirty
 from migration_ops.sync.applier import drain
 from tests.engine.syncing import begin_dual_write, command, rows, run
@@ -111,7 +112,7 @@ def test_an_accepted_row_that_changes_waits_again_and_holds_its_document(
     culprit.refresh_from_db()
     assert (culprit.status, culprit.decided_by) == ("open", "")
     assert schema.modern_rows() == []
-    assert quarantine.listing(synced).open == 4
+    assert listing(synced).open == 4
 
 
 def test_a_held_row_is_not_accepted_and_the_sentence_says_which_one_to_decide_on(
@@ -133,7 +134,7 @@ def test_ids_that_mean_nothing_end_with_2_and_nothing_written(
     known = str(row_of(held, "body_missing").pk)
     exit_code, _ = command("quarantine", "accept", *([known, *ids] if ids else []))
     assert exit_code == 2
-    assert quarantine.listing(synced).accepted == 0
+    assert listing(synced).accepted == 0
     assert not decisions().exists()
 
 
@@ -184,7 +185,7 @@ def test_retry_resolves_what_is_no_longer_rejected_and_says_that_others_wait(
     assert (exit_code, data["open"]) == (0, 0)
     assert command("quarantine", "retry") == (
         0,
-        {"open": 0, "accepted": 0, "items": [], "rows": 0, "applied": 0, "failed": 0, "remaining": 0},
+        {"open": 0, "accepted": 0, "items": [], "rows": 0, "advice": [], "applied": 0, "failed": 0, "remaining": 0},
     )
 
 

@@ -13,6 +13,7 @@ from django.db import connections
 from migration_ops import checks, conf, registry
 from migration_ops.definition import AnyMigration, ForeignKey
 from tests.notes.migration import notes, register_alone
+from tests.notes.stores import LegacyNotes
 
 
 @pytest.fixture
@@ -98,6 +99,7 @@ def test_every_setting_is_explained() -> None:
         {"rejection_codes": ()},
         {"rejection_codes": ("same", "same")},
         {"foreign_keys": (ForeignKey("fk", "somewhere", "id", "legacy_notes"),)},
+        {"source": lambda path: LegacyNotes(), "code_for_duplicate": "no_such_code"},
     ],
 )
 def test_e003_a_declaration_that_contradicts_itself_is_found(alone: AnyMigration, wrong: dict[str, Any]) -> None:

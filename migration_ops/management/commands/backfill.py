@@ -19,7 +19,8 @@ from migration_ops.backfill import report, service
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.report import Report
-from migration_ops.backfill.service import Request, Show
+from migration_ops.backfill.request import Request
+from migration_ops.backfill.service import Show
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial

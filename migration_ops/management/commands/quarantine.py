@@ -15,10 +15,10 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.models import QuarantineStatus
-from migration_ops.quarantine import Decision, Listing
-from migration_ops.sync import applier
+from migration_ops.quarantine import Decision
+from migration_ops.quarantine_listing import UNDECIDED, Listing, listing
 
-_STATUSES = {"undecided": quarantine.UNDECIDED, "all": tuple(QuarantineStatus)} | {
+_STATUSES = {"undecided": UNDECIDED, "all": tuple(QuarantineStatus)} | {
     status.value: (status,) for status in QuarantineStatus
 }
 
@@ -49,10 +49,10 @@ class Command(OperatorCommand):
         verb = options["verb"]
         ids = _numbers(options["ids"])
         _refuse_strangers(verb, options)
-        partial.data |= _data(quarantine.listing(migration, limit=0))
+        partial.data |= _data(listing(migration, limit=0))
         if verb == "list":
             status, limit = options["status"] or "undecided", options["limit"]
-            shown = quarantine.listing(
+            shown = listing(
                 migration, code=options["code"], status=_STATUSES[status], limit=100 if limit is None else limit
             )
             return Outcome(_data(shown), _text(shown))
@@ -72,23 +72,21 @@ def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping
 
 def _would(migration: AnyMigration, verb: str, ids: list[int]) -> Outcome:
     if verb == "retry":
-        applier.refuse_unless_synced(migration)
-        shown = quarantine.listing(migration, status=(QuarantineStatus.OPEN,))
-        rows = shown.open
+        would = quarantine.planned_retry(migration)
     else:
-        shown = quarantine.planned(migration, ids, accepting=verb == "accept")
-        rows = len(shown.items)
+        would = quarantine.planned(migration, ids, accepting=verb == "accept")
     words = {"accept": "accept", "assign-owner": "give an owner to", "retry": "look again at"}
     return Outcome(
-        {**_data(shown), "rows": rows, "dry_run": True}, (f"Would {words[verb]} {rows:,} rows.", *_text(shown))
+        {**_data(would.listing), "rows": would.rows, "advice": would.advice, "dry_run": True},
+        (f"Would {words[verb]} {would.rows:,} rows.", *_text(would.listing), *map(escape, would.advice)),
     )
 
 
 def _outcome(verb: str, decision: Decision) -> Outcome:
     shown, done = decision.listing, decision.applied
-    data = {**_data(shown), "rows": decision.rows}
+    data = {**_data(shown), "rows": decision.rows, "advice": decision.advice}
     exit_code = ExitCode.QUARANTINED if verb == "retry" and shown.open else ExitCode.DONE
-    text = _text(shown)
+    text = (*_text(shown), *map(escape, decision.advice))
     if done is not None:
         data |= {"applied": done.applied, "failed": done.failed, "remaining": done.remaining}
         text = (f"{done.applied:,} changes carried over, {done.failed:,} failed.", *text)
@@ -123,5 +121,6 @@ def _text(shown: Listing) -> tuple[Any, ...]:
         return (summary,)
     table = Table("id", "row", "status", "code", "what is wrong")
     for item in shown.items:
-        table.add_row(str(item.id), escape(str(item.row)), item.status, item.code, escape(item.message))
+        message = item.message if item.source is None else f"{item.message} ({item.source})"
+        table.add_row(str(item.id), escape(str(item.row)), item.status, item.code, escape(message))
     return (table, summary)

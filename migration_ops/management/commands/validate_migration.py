@@ -21,6 +21,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import Stray
 from migration_ops.exceptions import UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.sync import source as sources
 from migration_ops.verify import report_file
 from migration_ops.verify.compare import Tally
 from migration_ops.verify.journal import LEGACY_PASS
@@ -52,6 +53,7 @@ class Command(OperatorCommand):
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("--sample", type=int, metavar="N", help="compare N random ones only (default: everything)")
+        parser.add_argument("--source", metavar="FILE", help="compare with this JSON file instead of the legacy store")
         parser.add_argument("--seed", type=int, metavar="S", help="choose the same sample again")
         parser.add_argument(
             "--report",
@@ -68,6 +70,8 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
+        if options["source"] is not None:
+            migration = sources.beside(migration, sources.name_of(migration, options["source"]))
         for name in ("dry_run", "delete_extras"):
             if options[name] and not options["repair"]:
                 raise UnusableInput(f"--{name.replace('_', '-')} says how to repair; add --repair.")
