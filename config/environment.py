@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Collection, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -55,7 +56,7 @@ class Environment:
             raise ImproperlyConfigured(f"{name}={value!r} is not a whole number.")
         return int(value)
 
-    def database(self, name: str) -> dict[str, object] | None:
+    def database(self, name: str) -> dict[str, Any] | None:
         """Django's settings for a `postgres://` address; None if unset."""
         value = self.text(name)
         if not value:

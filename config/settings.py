@@ -141,6 +141,7 @@ if _database is None:
 DATABASES = {
     "default": {
         **_database,
+        "OPTIONS": {"connect_timeout": 2, **_database.get("OPTIONS", {})},
         "CONN_MAX_AGE": env.number("CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,
     }

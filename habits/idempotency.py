@@ -60,7 +60,7 @@ def claim(scope: Scope, fingerprint: str) -> Answer | None:
         UsedForAnother: the answer there is belongs to another fingerprint.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_lock_id(scope)])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock_of(scope)])
         if not cursor.fetchone()[0]:
             raise StillAnswering
     found = IdempotencyRecord.objects.filter(
@@ -118,5 +118,6 @@ def purge(at_a_time: int = PURGED_AT_A_TIME) -> int:
             return purged
 
 
-def _lock_id(scope: Scope) -> int:
+def lock_of(scope: Scope) -> int:
+    """The advisory lock of whoever answers."""
     return lock_id("idempotency", str(scope.user), scope.method, scope.route, scope.key)

@@ -12,6 +12,10 @@ from habits.api import problems
 from habits.api.idempotency import key_of
 from habits.api.problems import ProblemRaised
 from habits.models import User
+from habits.stores.legacy_rows import MAX_RECORD_BYTES
+
+LARGEST = MAX_RECORD_BYTES
+"""Bytes of a request's content: no week is larger, for no row of legacy may be."""
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -23,15 +27,18 @@ class FamilySession(APIKeyCookie):
     param_name = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> User:
-        """Let the request in, in this order: session, CSRF token, rate limit, idempotency key.
+        """Let the request in, in this order: session, size, CSRF token, rate limit, idempotency key.
 
         Raises:
-            ProblemRaised: 401, 403, 429 or 400.
+            ProblemRaised: 401, 413, 403, 429 or 400.
         """
         if not request.user.is_authenticated:
             raise ProblemRaised(problems.NOT_SIGNED_IN, headers={"WWW-Authenticate": "Session"})
         user = owner(request)
         changes = request.method not in SAFE
+        # Read here, for the check of the CSRF token looks into forms, and what it reads nobody can read again.
+        if changes and len(request.body) > LARGEST:
+            raise ProblemRaised(problems.TOO_LARGE)
         if changes and check_csrf(request) is not None:
             raise ProblemRaised(problems.CSRF_FAILED)
         wait = rate_limit.count(user.pk, rate_limit.Kind.WRITE if changes else rate_limit.Kind.READ)

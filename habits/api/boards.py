@@ -47,7 +47,7 @@ def list_weeks(request: HttpRequest, name: Name) -> HttpResponse:
     return _said([representation.week(each) for each in found.boards], found.served)
 
 
-@router.get(WEEK, response=schemas.BoardOut)
+@router.get(WEEK, response={200: schemas.BoardOut, 304: None})
 def read_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     """The week in which this day is."""
     found = family.board(owner(request).pk, name, _existing(day))

@@ -7,12 +7,9 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from habits.api import problems
-from habits.stores.legacy_rows import MAX_RECORD_BYTES
+from habits.api.admission import LARGEST
 
 PREFIX = "/api/"
-
-LARGEST = MAX_RECORD_BYTES
-"""Bytes of a request's content: no week is larger, for no row of legacy may be."""
 
 
 class ApiErrors:
@@ -30,9 +27,12 @@ class ApiErrors:
         response = self._get_response(request)
         if response.status_code < 400 or response.get("Content-Type") == problems.CONTENT_TYPE:
             return response
-        kept = {name: response[name] for name in ("Allow", "Retry-After") if name in response}
         found = problems.BY_STATUS.get(response.status_code, problems.BAD_REQUEST)
-        return problems.answer(request, found, headers=kept)
+        answer = problems.answer(request, found)
+        for name, value in response.items():
+            if not name.startswith("Content-"):
+                answer.setdefault(name, value)
+        return answer
 
 
 def _length(request: HttpRequest) -> int:

@@ -186,6 +186,7 @@ def test_the_json_keys_of_the_other_commands_are_documented(db: None, capsys: py
         ("import_owners", "--from-legacy"),
         ("embedded", "status"),
         ("weekly_reports",),
+        ("purge_idempotency", "--dry-run"),
     ):
         capsys.readouterr()
         call_command(*command, "--json")
