@@ -30,7 +30,7 @@ WEEK = f"{CHILD}/weeks/{{day}}"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Name = Annotated[str, Path(description="the child's name, percent-encoded")]
-Day = Annotated[str, Path(description="any day of the week", format="date")]
+Day = Annotated[str, Path(description="any day of the week")]
 
 
 @router.get("/children", response=list[schemas.ChildOut])

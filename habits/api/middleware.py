@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from habits.api import problems
 from habits.api.admission import LARGEST
+from habits.too_much import throw_away
 
 PREFIX = "/api/"
 
@@ -23,6 +24,7 @@ class ApiErrors:
         if not request.path_info.startswith(PREFIX):
             return self._get_response(request)
         if _length(request) > LARGEST:
+            throw_away(request)
             return problems.answer(request, problems.TOO_LARGE)
         response = self._get_response(request)
         if response.status_code < 400 or response.get("Content-Type") == problems.CONTENT_TYPE:

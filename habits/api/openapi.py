@@ -30,6 +30,9 @@ CSRF = {
     "schema": {"type": "string"},
     "required": False,
 }
+IN_ADDRESSES = {"day": {"format": "date"}, "name": {"minLength": 1}}
+"""What is known of a part of an address beyond its type."""
+
 CONDITIONS = tuple(
     {"in": "header", "name": name, "description": meaning, "schema": {"type": "string"}, "required": False}
     for name, meaning in (
@@ -45,6 +48,9 @@ def complete(document: dict[str, Any]) -> None:
     document["components"]["schemas"] |= {**schema.pop("$defs"), "ProblemOut": schema}
     for path, method, call in _calls(document):
         changes = method in CHANGES
+        for parameter in call["parameters"]:
+            if parameter["in"] == "path":
+                parameter["schema"] |= IN_ADDRESSES.get(parameter["name"], {})
         call["parameters"] += [KEY, CSRF] if changes else []
         if "/weeks/{" in path:
             call["parameters"] += CONDITIONS if changes else CONDITIONS[1:]

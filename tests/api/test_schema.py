@@ -76,6 +76,8 @@ def test_the_document_has_every_call_with_its_key_and_its_errors() -> None:
         for method, call in methods.items():
             keys = [each for each in call["parameters"] if each["name"] == "Idempotency-Key"]
             assert bool(keys) is (method != "get"), (method, path)
+            days = [each["schema"] for each in call["parameters"] if each["name"] == "day"]
+            assert all(schema["format"] == "date" for schema in days), (method, path)
             assert all("application/problem+json" in call["responses"][status]["content"] for status in (401, 503))
 
 

@@ -158,3 +158,5 @@ def test_content_in_chunks_is_read_like_any_other_and_refused_beyond_a_megabyte(
     assert len(week(server, session)["habits"]) == 2
     assert put(content + b" " * (1024 * 1024)).status == 413
     assert put(content + b" " * (5 * 1024 * 1024)).status == 413
+    whole = server.send("PUT", week_of(), session, content + b" " * (5 * 1024 * 1024))
+    assert whole.status == 413
