@@ -30,7 +30,7 @@ from habits.board import (
     set_theme,
 )
 from habits.web import board_view
-from habits.web.boards import board_or_404, key_or_404
+from habits.web.addresses import board_or_404, key_or_404
 from habits.web.once import Done, new_token, once
 from habits.web.sentences import REFUSED, sentence
 from habits.web.visitor import family_page, today

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 from django.urls import reverse
-from django.utils.dates import WEEKDAYS, WEEKDAYS_ABBR
+from django.utils.dates import WEEKDAYS
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -26,6 +26,10 @@ WORDS: dict[str, Promise | str] = {
     "none": _("blank"),
 }
 """Marks as they are read out."""
+
+
+LETTERS = (_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun"))
+"""Days as they stand above the circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def _cells(position: int, line: Habit, monday: date, today: date) -> tuple[CellV
         cells.append(
             CellView(
                 day=day,
-                letters=str(WEEKDAYS_ABBR[day]),
+                letters=str(LETTERS[day]),
                 status=status,
                 place=place,
                 label=f"{place}: {WORDS[status]}",

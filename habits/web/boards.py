@@ -1,24 +1,24 @@
-"""The weekly board: show it, make it, delete it."""
+"""The weekly board: show it, delete it."""
 
 from __future__ import annotations
 
 from datetime import date
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from habits import family
-from habits.board import BoardError, BoardKey
 from habits.web import board_view
-from habits.web.children import known
+from habits.web.addresses import board_or_404, child_or_404, key_or_404
+from habits.web.beginnings import beginnings
 from habits.web.once import Done, new_token, once
 from habits.web.sentences import REFUSED, sentence
-from habits.web.visitor import family_page, owner, today
+from habits.web.visitor import family_page, today
 from migration_ops.rollout.routing import Decision
 
 
@@ -35,35 +35,18 @@ def week(request: HttpRequest, name: str, day: date) -> HttpResponseBase:
         frame = board_view.frame(key.child, key.week_start, today())
         return render(request, "family/week_held.html", {"frame": frame})
     except family.NoSuchBoard:
-        known(request, key.child)
+        child_or_404(request, key.child)
         frame = board_view.frame(key.child, key.week_start, today())
-        return render(request, "family/week_missing.html", {"frame": frame, "token": new_token()})
+        context = {"frame": frame, "token": new_token(), "beginnings": beginnings(key)}
+        return render(request, "family/week_missing.html", context)
     context = {
         "board": board_view.view(found.board, today()),
         "token": new_token(),
         "weekdays": list(WEEKDAYS.values()),
         "words": board_view.WORDS,
+        "beginnings": beginnings(key),
     }
     return served(render(request, "family/week.html", context), found.served)
-
-
-@family_page
-@require_POST
-def make(request: HttpRequest, name: str, day: date) -> HttpResponse:
-    """Begin this week with nothing on it."""
-    key = key_or_404(request, name, day)
-    known(request, key.child)
-
-    def work() -> Done:
-        try:
-            family.put(*key, family.Contents(), must_exist=False)
-        except family.Changed:
-            return Done(board_view.week_url(key.child, key.week_start))  # the other parent was quicker
-        except REFUSED as refused:
-            return Done(board_view.week_url(key.child, key.week_start), sentence(refused), messages.ERROR)
-        return Done(board_view.week_url(key.child, key.week_start))
-
-    return once(request, work)
 
 
 @family_page
@@ -86,30 +69,6 @@ def delete(request: HttpRequest, name: str, day: date) -> HttpResponseBase:
         return Done(reverse("children"), gettext("The week is deleted."))
 
     return once(request, work)
-
-
-def key_or_404(request: HttpRequest, name: str, day: date) -> BoardKey:
-    """Which board it is about.
-
-    Raises:
-        Http404: there can be none.
-    """
-    try:
-        return family.key_of(owner(request), name, day)
-    except BoardError:
-        raise Http404 from None
-
-
-def board_or_404(key: BoardKey) -> family.OneBoard:
-    """The board as it is.
-
-    Raises:
-        Http404: there is none.
-    """
-    try:
-        return family.board(*key)
-    except family.NoSuchBoard:
-        raise Http404 from None
 
 
 def served(response: HttpResponse, decision: Decision) -> HttpResponse:

@@ -7,14 +7,15 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from habits import family
-from habits.board import BoardError, monday_of, normal_child_name
+from habits.board import monday_of
+from habits.web.addresses import child_or_404
 from habits.web.once import Done, new_token, once
 from habits.web.sentences import REFUSED, sentence
 from habits.web.visitor import family_page, owner, today
@@ -77,21 +78,5 @@ def _first_week(request: HttpRequest) -> Done:
 @require_safe
 def child(request: HttpRequest, name: str) -> HttpResponse:
     """On to the week that it is where the family lives."""
-    known(request, name)
-    return redirect("week", name=normal_child_name(name), day=monday_of(today()))
-
-
-def known(request: HttpRequest, name: str) -> family.ChildSummary:
-    """This child of the family.
-
-    Raises:
-        Http404: it has none of this name.
-    """
-    try:
-        wanted = family.key_of(owner(request), name, today()).child
-    except BoardError:
-        raise Http404 from None
-    for found in family.children(owner(request)).children:
-        if found.name == wanted:
-            return found
-    raise Http404
+    found = child_or_404(request, name)
+    return redirect("week", name=found.name, day=monday_of(today()))

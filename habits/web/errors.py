@@ -29,13 +29,13 @@ class DatabaseAway:
         if not _is_away(error):
             return None
         logger.error("The database did not answer %s %s.", request.method, request.path, exc_info=error)
-        return _unavailable()
+        return unavailable()
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """For what went wrong outside of a view too, such as the session of the visitor."""
     if _is_away(sys.exc_info()[1]):
-        return _unavailable()
+        return unavailable()
     return HttpResponse(render_to_string("500.html"), status=500)
 
 
@@ -48,7 +48,8 @@ def _is_away(error: BaseException | None) -> bool:
     return isinstance(error, OperationalError | InterfaceError)
 
 
-def _unavailable() -> HttpResponse:
+def unavailable() -> HttpResponse:
+    """Try again in a moment."""
     response = HttpResponse(render_to_string("503.html"), status=503)
     response["Retry-After"] = str(RETRY_AFTER)
     return response

@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from habits import board, family
+from habits.templates import InvalidTemplate
 from migration_ops.exceptions import DocumentHeld
 
 REFUSALS: Mapping[type[Exception], Promise | str] = {
@@ -27,10 +28,12 @@ REFUSED = (board.BoardError, family.Changed, DocumentHeld)
 
 
 def sentence(refused: Exception) -> str:
-    """What there is to say of it.
+    """What there is to say of it; templates say it themselves.
 
     Raises:
         KeyError: it is none of `REFUSED`.
     """
+    if isinstance(refused, InvalidTemplate):
+        return str(refused)
     kind = next(kind for kind in type(refused).__mro__ if kind in REFUSALS or kind is Exception)
     return str(REFUSALS[kind])

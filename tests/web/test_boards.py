@@ -62,7 +62,7 @@ def test_the_board_is_shown_with_a_name_for_every_circle(client: Client) -> None
     assert page.count('name="cell"') == 14
     assert 'aria-label="월요일, 양치하기: 초록"' in page
     assert 'aria-label="일요일, 책 읽기: 빈칸"' in page
-    assert "초록 14개 중 1개" in page
+    assert "14칸 중 초록 1칸" in page
     assert "바다" in page
 
 
@@ -164,7 +164,7 @@ def test_a_week_that_is_not_there_yet_is_offered_and_made(client: Client) -> Non
     following = f"/children/{quote('달이')}/weeks/2025-07-28/"
     page = client.get(following)
     assert page.status_code == 200
-    client.post(f"{following}new/", {"token": field(page, "token")})
+    client.post(f"{following}begin/", {"token": field(page, "token"), "source": "nothing"})
     assert family.board(OWNER, "달이", date(2025, 7, 28)).board.habits == ()
 
 
@@ -221,12 +221,12 @@ def test_the_children_of_others_do_not_exist(families: dict[str, User]) -> None:
     for path in posts:
         sent = {"cell": "0-0-red", "day": "0", "to": "1", "status": "red", "habit": "x", "theme": "x", "was_theme": ""}
         client.post(f"{WEEK}{path}", sent)
-    assert client.post(f"{WEEK}new/").status_code == 404
+    assert client.post(f"{WEEK}begin/").status_code == 404
     assert query("SELECT habits::text FROM habit_tracker") == before
 
 
 @pytest.mark.parametrize(
-    "action", ["marks/", "fill/", "words/", "habits/", "habits/0/rename/", "habits/0/move/", "new/"]
+    "action", ["marks/", "fill/", "words/", "habits/", "habits/0/rename/", "habits/0/move/", "begin/", "template/"]
 )
 def test_looking_at_an_address_changes_nothing(client: Client, action: str) -> None:
     assert client.get(f"{WEEK}{action}").status_code == 405

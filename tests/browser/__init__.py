@@ -1,0 +1,1 @@
+"""The pages of families in a real browser."""
