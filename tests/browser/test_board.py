@@ -245,10 +245,12 @@ def test_a_board_whose_habits_changed_elsewhere_takes_no_further_taps(site: Site
     page = site.visit()
     family.change(OWNER, CHILD, MONDAY, lambda board: rename_habit(board, 2, "줄넘기"))
     cell(page, f"화요일, {READING}").tap()
-    expect(page.get_by_role("alert")).to_contain_text("그사이 다른 사람이 습관을 바꿨습니다")
+    expect(page.get_by_role("alert")).to_contain_text("그사이 다른 곳에서 이 주가 바뀌었습니다")
     cell(page, f"수요일, {READING}").tap()
     expect(cell(page, f"수요일, {READING}")).to_have_accessible_name(f"수요일, {READING}: 빈칸")
     assert board().habits[1].times[2] == "none"
+    page.get_by_role("button", name="새로 고침").click()
+    expect(page.get_by_role("heading", name="줄넘기")).to_be_visible()
 
 
 def test_while_the_follower_is_locked_taps_succeed_and_are_carried_over_later(site: Site) -> None:

@@ -11,6 +11,7 @@ const csrfToken = document.querySelector("#marks [name=csrfmiddlewaretoken]").va
 const alertBox = document.getElementById("alert");
 const alertText = document.getElementById("alert-text");
 const again = document.getElementById("again");
+const anew = document.getElementById("anew");
 
 const keyOf = (cell) => `${cell.dataset.position}-${cell.dataset.day}`;
 const lines = (text) => text.replace(/\r\n?/g, "\n");
@@ -29,10 +30,12 @@ function show() {
     name(cell);
   }
   const { failed, offline, reason } = outbox.summary();
-  const sentences = { login: words.login, moved: words.moved };
-  const text = moved ? words.moved : failed ? sentences[reason] ?? words.failed : offline ? words.waiting : "";
+  const isOver = moved || reason !== undefined; // no use in trying again on this page
+  const sentence = { login: words.login, moved: words.moved }[moved ? "moved" : reason] ?? words.failed;
+  const text = moved || failed ? sentence : offline ? words.waiting : "";
   alertBox.hidden = !text;
-  again.hidden = !failed || moved;
+  again.hidden = !failed || isOver;
+  anew.hidden = !isOver;
   if (alertText.textContent !== text) alertText.textContent = text;
 }
 
@@ -84,6 +87,11 @@ board.addEventListener("click", (event) => {
 });
 
 again.addEventListener("click", () => outbox.tryAgain());
+
+anew.addEventListener("click", () => {
+  outbox.forget();
+  location.reload();
+});
 
 // Another form of the page waits for the taps before it, so that it cannot overtake them.
 document.addEventListener("submit", async (event) => {

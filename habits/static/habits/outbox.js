@@ -34,7 +34,7 @@ export class Outbox {
 
   summary() {
     const failed = [...this.#entries.values()].filter((entry) => entry.failed);
-    return { failed: failed.length, reason: failed[0]?.reason, offline: !this.isEmpty() && !navigator.onLine };
+    return { failed: failed.length, reason: failed.find((entry) => entry.reason)?.reason, offline: !this.isEmpty() && !navigator.onLine };
   }
 
   isEmpty() {
@@ -64,6 +64,11 @@ export class Outbox {
     this.changed();
     this.#hurry();
     this.#run();
+  }
+
+  // Give up what could not be saved.
+  forget() {
+    for (const [place, entry] of this.#entries) if (entry.failed) this.#entries.delete(place);
   }
 
   // Resolves as soon as nothing is on its way any more: true if all was saved, false if something failed.
