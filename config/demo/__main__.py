@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from config.demo.console import fail
 from config.demo.services import is_free
 from config.demo.steps import ROOT
+from config.translations import compile_catalogues
 
 DEFAULT_PORT = 8000
 PORTS_TRIED = 20
@@ -71,6 +72,7 @@ def main(arguments: list[str]) -> int:
     if port is None and not options.exit:
         return fail(f"Port {options.port or DEFAULT_PORT} is taken; choose another with --port.", UNUSABLE)
     settle_environment()
+    compile_catalogues()
     try:
         django.setup()
     except ImproperlyConfigured as error:

@@ -41,8 +41,11 @@ def figure(output: str, label: str) -> int:
 
 
 def test_messy_rows_are_migrated_and_a_second_demo_finds_them_unchanged(house: House) -> None:
+    catalogue = ROOT / "locale" / "ko" / "LC_MESSAGES" / "django.mo"
+    os.utime(catalogue, (0, 0))
     first = demo(house, "--exit", "--rows", "60")
     assert first.returncode == 0, first.stderr
+    assert catalogue.stat().st_mtime > 0, "pages would be in English for whoever reads Korean"
     written = figure(first.stdout, "boards written")
     merged = figure(first.stdout, "rows merged into the board of another row")
     quarantined = figure(first.stdout, "rows in quarantine, waiting for a person")
