@@ -45,7 +45,7 @@ def condition(request: HttpRequest) -> Condition:
         if none_match is not None:
             return Condition(seen=frozenset(), must_exist=False)
         return Condition(must_exist=True)
-    tags = frozenset(tag.strip('"') for tag in parse_etags(match) if not tag.startswith("W/"))
+    tags = frozenset(tag.strip('"') for tag in parse_etags(match))  # a weak one keeps its `W/`, and so matches nothing
     return Condition(seen=tags, must_exist=None if none_match is None else False)
 
 

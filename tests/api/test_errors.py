@@ -104,6 +104,7 @@ JSON_TEXTS = {
     "NUL": (b'{"theme": "\\u0000", "habits": []}', 422),
     "depth bomb of lists": (b'{"habits": ' + b"[" * 100_000, 422),
     "depth bomb of objects": (b'{"a":' * 100_000, 422),
+    "deep, and valid": (b'{"habits": ' + b"[" * 600 + b"]" * 600 + b"}", 422),
     "depth in a text": (b'{"theme": "' + b"[" * 100 + b'", "habits": []}', 201),
     "quotation marks without end": (b'"' + b'\\"' * 400_000, 400),
 }
@@ -115,6 +116,12 @@ def test_json_is_read_strictly(parent: Person, content: bytes, status: int) -> N
     assert response.status_code == status
     if status != 201:
         problem(response)
+
+
+@pytest.mark.parametrize("name", ["half of a pair", "half of a pair as a key"])
+def test_half_of_a_surrogate_pair_is_called_what_it_is(parent: Person, name: str) -> None:
+    response = parent.send("PUT", week_of(), JSON_TEXTS[name][0], Accept_Language="en")
+    assert errors(response) == [("", "The text contains a character that cannot be stored.")]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +209,22 @@ def test_a_change_by_a_browser_needs_the_csrf_token(parent: Person) -> None:
     strict.cookies["csrftoken"] = secret
     headers |= {"X-CSRFToken": secret}
     assert strict.put(week_of(), WEEK, "application/json", headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "multipart/form-data", "text/plain"])
+def test_a_form_is_not_taken_for_json_though_it_may_hold_a_csrf_token(parent: Person, content_type: str) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = parent.client.cookies
+    strict.cookies["csrftoken"] = secret = "a" * 32
+    response = strict.generic(
+        "POST",
+        "/api/templates",
+        f'--x\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{secret}\r\n--x--\r\n',
+        content_type=content_type,
+        headers={"Idempotency-Key": "k", "X-CSRFToken": secret},
+    )
+    status, _ = problem(response)
+    assert status == (400 if content_type == "multipart/form-data" else 415)
 
 
 @pytest.mark.parametrize(
