@@ -145,7 +145,8 @@ def _report(family: UUID, week: date, *, dry_run: bool) -> Outcome:
     except DatabaseError as error:
         if kind(error) is not Kind.ROW:
             raise
-        logger.exception("The report of %s for the week from %s was refused.", family, week)
+        reason = str(error).split("\n", 1)[0]  # what follows quotes the row, with names in it
+        logger.error("The report of %s for the week from %s was refused: %s", family, week, reason)  # noqa: TRY400
         return Outcome.FAILED
     failpoint(TOLD)
     return Outcome.MADE if told else Outcome.EXISTING

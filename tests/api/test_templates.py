@@ -158,6 +158,7 @@ def test_replacing_has_to_be_said_and_appending_takes_nothing(parent: Person, st
     before = said(parent.put(week_of(), WEEK))["habits"]
     refused, again = (parent.post(APPLY, {"template_id": template}, key="k") for _ in range(2))
     assert problem(refused) == problem(again) == (409, "would_overwrite")
+    assert again["Idempotent-Replayed"] == "true"
     assert said(parent.get(week_of()))["habits"] == before
     appended = parent.post(APPLY, {"template_id": template, "mode": "append"})
     assert appended.status_code == 200

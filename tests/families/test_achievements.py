@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 
-from habits import family, notifications
+from habits import achievements, family, notifications
 from habits.family import Cell, Contents, Line
 from habits.migration import boards as migration
 from habits.models import Notification as Row
@@ -90,6 +90,17 @@ def test_it_is_gone_with_the_write(stage: str) -> None:
     with pytest.raises(RuntimeError):
         give_up()
     assert told() == []
+    assert family.children(OWNER).children == ()
+
+
+@pytest.mark.parametrize("installation", ["table"], indirect=True)
+def test_the_write_is_not_committed_before_it_is_told(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(board: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(achievements, "award", stop)
+    with pytest.raises(KeyboardInterrupt):
+        put(Line("물", GREEN))
     assert family.children(OWNER).children == ()
 
 

@@ -124,6 +124,7 @@ def test_a_dry_run_says_how_many_and_writes_nothing(in_both: None) -> None:
     assert make(dry_run=True)[Outcome.MADE] == 1
     assert not Notification.objects.exists()
     assert make()[Outcome.MADE] == 1
+    assert make(dry_run=True)[Outcome.EXISTING] == 1
 
 
 @tables
@@ -160,12 +161,16 @@ def refused_for_one() -> Iterator[None]:
 
 
 @tables
-def test_a_family_that_cannot_be_told_keeps_no_other_from_it(in_both: None, refused_for_one: None) -> None:
+def test_a_family_that_cannot_be_told_keeps_no_other_from_it(
+    in_both: None, refused_for_one: None, caplog: pytest.LogCaptureFixture
+) -> None:
     put(Line("물", MIXED))
     put(Line("물", MIXED), owner=OTHER)
     exit_code, said = command("weekly_reports", "--week", "2025-07-23")
     assert exit_code == 1
     assert (said["made"], said["failed"], said["existing"]) == (1, 1, 0)
+    assert str(OWNER) in caplog.text
+    assert "지우" not in caplog.text
     run("ALTER TABLE notifications DROP CONSTRAINT not_to_them")
     exit_code, said = command("weekly_reports", "--week", "2025-07-23")
     assert exit_code == 0
