@@ -1,0 +1,86 @@
+"""What a family sees of its boards. Each answer says which store gave it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from habits.board import Board, normal_child_name
+from habits.family.keys import NoSuchBoard, existing_key_of
+from habits.migration import boards as migration
+from migration_ops.rollout import reading
+from migration_ops.rollout.routing import Decision, Reason
+
+
+class Held(NoSuchBoard):
+    """Nothing of the week can be shown until a person has decided on its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSummary:
+    """A child that has weeks: how many, and the Mondays of the first and last one."""
+
+    name: str
+    weeks: int
+    first_week: date
+    last_week: date
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    children: tuple[ChildSummary, ...]
+    served: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Weeks:
+    """Whole boards of one child, the earliest first."""
+
+    boards: tuple[Board, ...]
+    served: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class OneBoard:
+    board: Board
+    served: Decision
+
+
+def children(owner: UUID) -> Children:
+    """The children of this family that have weeks, by name."""
+    unit = str(owner)
+    mondays: dict[str, list[date]] = {}
+    decision = reading.served(migration, unit)
+    for key in reading.keys(migration, unit):
+        mondays.setdefault(key.child, []).append(key.week_start)
+    found = (ChildSummary(name, len(weeks), min(weeks), max(weeks)) for name, weeks in mondays.items())
+    return Children(tuple(sorted(found, key=lambda child: child.name)), decision)
+
+
+def weeks(owner: UUID, child: str) -> Weeks:
+    """Every week of this child.
+
+    Raises:
+        NoSuchBoard: the family has no such child.
+    """
+    name = normal_child_name(child)
+    answer = reading.documents(migration, str(owner), lambda key: key.child == name)
+    if not answer.documents:
+        raise NoSuchBoard
+    boards = sorted(answer.documents.values(), key=lambda board: board.key.week_start)
+    return Weeks(tuple(boards), answer.decision)
+
+
+def board(owner: UUID, child: str, day: date) -> OneBoard:
+    """The board of the week in which this day is.
+
+    Raises:
+        Held: there is one, of which nothing can be shown.
+        NoSuchBoard: there is none.
+    """
+    key = existing_key_of(owner, child, day)
+    answer = reading.document(migration, key)
+    if key not in answer.documents:
+        raise Held if answer.decision.reason is Reason.QUARANTINED else NoSuchBoard
+    return OneBoard(answer.documents[key], answer.decision)
