@@ -45,7 +45,7 @@ boards: Migration[BoardKey, Board] = Migration(
         "login_attempts",
         "children",
     ),
-    irreplaceable_tables=("habit_templates",),
+    irreplaceable_tables=("habit_templates", "idempotency_log", "request_counts", "login_attempts"),
     foreign_keys=tuple(
         ForeignKey(f"{table}_{column}_fkey", table, column, references)
         for table, column, references in (

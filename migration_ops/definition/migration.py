@@ -55,8 +55,8 @@ class Migration(Generic[KeyT, DocumentT]):
             asked about it, after what failed was rolled back.
         code_for_duplicate: the code for a row of a `source` whose document another store has with other content.
         modern_tables: in the order they can be dropped one by one, dependents first.
-        irreplaceable_tables: those of them whose rows people made and no backfill can make anew; while there are any,
-            `shadow_schema drop` refuses.
+        irreplaceable_tables: those of them whose rows no backfill can make anew, because people made them or the
+            application works with them; while there are any, `shadow_schema drop` refuses.
         foreign_keys: those added after the backfill.
         schema_migrations: Django migrations (app, name) that made the modern tables, unapplied by `shadow_schema drop`.
         preflight: checks of the domain's own, each called once.

@@ -98,8 +98,9 @@ def _only_without_irreplaceable_rows(migration: AnyMigration) -> None:
             (rows,) = cursor.fetchone()
         if rows:
             raise Refused(
-                f"{name} has {rows:,} rows that people made and that exist nowhere else, so nothing was dropped."
-                " Keep a copy of them, and delete them first."
+                f"{name} has {rows:,} rows that exist nowhere else or that the application works with, so nothing was"
+                " dropped. If nobody needs the tables any more, stop the application, keep a copy of what is worth it,"
+                " and delete these rows first."
             )
 
 
