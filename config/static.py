@@ -11,6 +11,7 @@ class StaticFiles(CompressedManifestStaticFilesStorage):
     """Pages work before `collectstatic` ran, too: whitenoise then serves the files from where they are."""
 
     manifest_strict = False
+    support_js_module_import_aggregation = True  # a module that imports another names it with its hash, too
 
     def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
         try:

@@ -35,9 +35,13 @@ def week(request: HttpRequest, name: str, day: date) -> HttpResponseBase:
         frame = board_view.frame(key.child, key.week_start, today())
         return render(request, "family/week_held.html", {"frame": frame})
     except family.NoSuchBoard:
-        child_or_404(request, key.child)
-        frame = board_view.frame(key.child, key.week_start, today())
-        context = {"frame": frame, "token": new_token(), "beginnings": beginnings(key)}
+        last = child_or_404(request, key.child).last_week
+        context = {
+            "frame": board_view.frame(key.child, key.week_start, today()),
+            "latest": board_view.WeekLink(last, board_view.week_url(key.child, last)),
+            "token": new_token(),
+            "beginnings": beginnings(key),
+        }
         return render(request, "family/week_missing.html", context)
     context = {
         "board": board_view.view(found.board, today()),

@@ -44,7 +44,7 @@ def stats(request: HttpRequest, name: str) -> HttpResponseBase:
         "weeks": charts.bars(weeks),
         "weekdays": charts.bars(weekdays),
         "curve": curve,
-        "share": "" if curve.average is None else f"{curve.average} %",
+        "share": "" if curve.average is None else f"{curve.average}%",
         "first": found.weeks[0].week_start,
         "last": found.weeks[-1].week_start,
     }

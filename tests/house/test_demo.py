@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -38,6 +40,18 @@ def figure(output: str, label: str) -> int:
     found = re.search(rf"│ {label} +│ +([\d,]+) │", output)
     assert found, f"no {label!r} in {output}"
     return int(found[1].replace(",", ""))
+
+
+def children_of(site: str, email: str, password: str) -> list[str]:
+    """Where the account's children are, for whoever logs in with what the demo printed."""
+    browser = build_opener(HTTPCookieProcessor())
+    form = browser.open(f"{site}/accounts/login/", timeout=PATIENCE).read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
+    assert token
+    typed = {"csrfmiddlewaretoken": token[1], "username": email, "password": password}
+    page = browser.open(f"{site}/accounts/login/", urlencode(typed).encode(), timeout=PATIENCE)
+    assert page.url == f"{site}/"
+    return re.findall(r'href="(/children/[^"]+)"', page.read().decode())
 
 
 def test_messy_rows_are_migrated_and_a_second_demo_finds_them_unchanged(house: House) -> None:
@@ -80,7 +94,7 @@ def test_a_file_that_was_given_is_migrated_as_it_is(house: House, tmp_path: Path
 
 
 def test_it_serves_until_it_is_told_to_end_and_leaves_nothing_running(house: House, free_port: int) -> None:
-    command = [ROOT / "bin" / "demo", "--rows", "20", "--port", str(free_port)]
+    command = [ROOT / "bin" / "demo", "--rows", "200", "--port", str(free_port)]
     process = subprocess.Popen(command, env=house.environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
@@ -93,6 +107,12 @@ def test_it_serves_until_it_is_told_to_end_and_leaves_nothing_running(house: Hou
         with socket.create_connection(("127.0.0.1", free_port)) as client:
             client.sendall(b"GET /admin/login/ HTTP/1.0\r\nHost: localhost\r\n\r\n")
             assert client.recv(12).endswith(b"200")
+        accounts = re.findall(r"log in as (\S+) with (\S+)", "".join(seen))
+        assert [email for email, _ in accounts] == ["admin@example.com", "family@example.com", "family2@example.com"]
+        children = [children_of(f"http://127.0.0.1:{free_port}", email, password) for email, password in accounts]
+        assert children[1]
+        assert children[2]
+        assert children[1] != children[2]
         postgres, redis = house.postgres.pid(), house.redis.pid()
         assert postgres
         assert redis

@@ -48,7 +48,7 @@ def begin(client: Client, path: str, source: str | UUID, **more: str) -> HttpRes
 
 
 def test_a_new_week_takes_the_habits_of_the_one_before_and_none_of_its_marks(client: Client) -> None:
-    assert "7월 21일 주의 습관 가져오기" in client.get(FOLLOWING).content.decode()
+    assert "2025년 7월 21일 주의 습관 가져오기" in client.get(FOLLOWING).content.decode()
     begin(client, FOLLOWING, "last")
     assert [(habit.name, set(habit.times)) for habit in board(NEXT).habits] == [("양치", {"none"}), ("책", {"none"})]
     assert board(NEXT).theme == ""

@@ -164,6 +164,7 @@ def test_a_week_that_is_not_there_yet_is_offered_and_made(client: Client) -> Non
     following = f"/children/{quote('달이')}/weeks/2025-07-28/"
     page = client.get(following)
     assert page.status_code == 200
+    assert f'<a href="{WEEK}">최근 보드: 2025년 7월 21일</a>' in page.content.decode()
     client.post(f"{following}begin/", {"token": field(page, "token"), "source": "nothing"})
     assert family.board(OWNER, "달이", date(2025, 7, 28)).board.habits == ()
 

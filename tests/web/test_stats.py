@@ -41,7 +41,7 @@ def test_every_colour_is_counted_by_week_and_by_weekday(client: Client) -> None:
 def test_only_so_many_weeks_are_shown_as_were_asked_for(client: Client) -> None:
     page = client.get(f"{STATS}?weeks=1").content.decode()
     assert rows(page)[0] == ["7/28", "7", "0", "0", "0"]
-    assert "초록 100 %" in page
+    assert "초록 100%" in page
 
 
 @pytest.mark.parametrize("weeks", ["0", "-1", "x", "1000000"])
