@@ -47,7 +47,7 @@ from habits.stores.legacy_boards import (
     left_always,
     left_by_decision,
 )
-from habits.stores.legacy_queries import users_among
+from habits.stores.legacy_heads import users_among
 from habits.stores.legacy_rows import MAX_ID, MAX_RECORD_BYTES, ParsedRow, owner_of
 from habits.stores.legacy_verdict import parse
 from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, Saved, Span

@@ -10,7 +10,6 @@ from uuid import UUID
 from django.db import connection
 
 from habits.board import DAYS, Board, BoardKey
-from habits.stores import legacy_queries as queries
 from habits.stores import legacy_writes as writes
 from habits.stores.draw import Draw, Lots
 from habits.stores.legacy_boards import (
@@ -22,7 +21,16 @@ from habits.stores.legacy_boards import (
     left_by_decision,
 )
 from habits.stores.legacy_changes import new_record, periods_of, write_back
-from habits.stores.legacy_queries import Outcome
+from habits.stores.legacy_contents import Outcome, contents_of_page, contents_of_rows, every_content, kept_contents
+from habits.stores.legacy_heads import (
+    heads_of_keys,
+    heads_of_rows,
+    keys_of_owner,
+    missing_exactly,
+    periods_taken,
+    row_numbers,
+    users_among,
+)
 from habits.stores.legacy_rows import owner_of
 from habits.stores.legacy_schema import TABLE
 from habits.stores.legacy_sizes import first_rows, first_within
@@ -55,7 +63,7 @@ class LegacyTableStore:
 
     def keys_of_unit(self, unit: str) -> set[BoardKey]:
         owner = owner_of(unit)
-        return set() if owner is None else queries.keys_of_owner(owner)
+        return set() if owner is None else keys_of_owner(owner)
 
     def spans(self, parts: int) -> list[Span]:
         with connection.cursor() as cursor:
@@ -70,20 +78,20 @@ class LegacyTableStore:
         self, span: Span, limit: int, *, claim: Callable[[Collection[BoardKey]], None] | None = None
     ) -> Page[BoardKey, Board]:
         """As `Store.scan`; a page of large rows, or of rows whose boards have large rows elsewhere, may hold fewer."""
-        seen, cursor = queries.contents_of_page(span, limit)
+        seen, cursor = contents_of_page(span, limit)
         page = {number: row.outcome.key for number, row in seen.items()}
         keys = _readable(page.values())
         if claim is not None:
             claim(keys)
-        rows, others = first_rows(page, queries.heads_of_keys(keys, known=page))
+        rows, others = first_rows(page, heads_of_keys(keys, known=page))
         if len(rows) < len(page):
             cursor = rows[-1]
         numbers = {*rows, *others}
         if claim is None:
             contents = [seen[number].outcome for number in numbers & seen.keys()]
-            contents += queries.contents_of_rows(numbers - seen.keys())
+            contents += contents_of_rows(numbers - seen.keys())
         else:
-            contents = queries.kept_contents(numbers, seen)
+            contents = kept_contents(numbers, seen)
         outcomes = {outcome.row: outcome for outcome in contents}
         present = set(map(str, rows)) & outcomes.keys()
         known = _readable(page[number] for number in rows)
@@ -91,16 +99,16 @@ class LegacyTableStore:
             # These rows changed their keys before they were locked.
             claim(new)
             known |= new
-            more = queries.heads_of_keys(new, known=[int(row) for row in outcomes])
-            outcomes |= {outcome.row: outcome for outcome in queries.contents_of_rows(more, lock="share")}
+            more = heads_of_keys(new, known=[int(row) for row in outcomes])
+            outcomes |= {outcome.row: outcome for outcome in contents_of_rows(more, lock="share")}
         return self._assemble(outcomes.values()).page(present, cursor)
 
     def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
         return self._load(keys, lock="share" if lock else "").batch()
 
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
-        missing = queries.missing_exactly(keys)
-        return missing - _readable(head.key for head in queries.heads_of_keys(missing).values())
+        missing = missing_exactly(keys)
+        return missing - _readable(head.key for head in heads_of_keys(missing).values())
 
     def save(self, documents: Collection[Board]) -> Saved:
         """Make the rows say what these boards say.
@@ -126,7 +134,7 @@ class LegacyTableStore:
 
     def refusals(self, documents: Collection[Board]) -> dict[BoardKey, str]:
         boards = {board.key: board for board in documents}
-        taken = queries.periods_taken({key: periods_of(key.week_start) for key in self.absent(boards)})
+        taken = periods_taken({key: periods_of(key.week_start) for key in self.absent(boards)})
         return {
             key: f"All {DAYS} periods of this week under the name {key.child!r} are taken by other rows."
             for key in taken
@@ -147,10 +155,10 @@ class LegacyTableStore:
         enough."""
         draw = LOTS.begin(seed, size) if after is None else Draw.of(str(after))
         numbers = LOTS.rows(draw, seed, limit)
-        heads = first_within(queries.heads_of_rows(numbers))
+        heads = first_within(heads_of_rows(numbers))
         page = {number: head.key for number, head in heads.items()}
-        rows, others = first_rows(page, queries.heads_of_keys(_readable(page.values()), known=page))
-        found = self._assemble(queries.contents_of_rows({*rows, *others})).page(set(map(str, rows)), None)
+        rows, others = first_rows(page, heads_of_keys(_readable(page.values()), known=page))
+        found = self._assemble(contents_of_rows({*rows, *others})).page(set(map(str, rows)), None)
         if len(numbers) == limit or len(rows) < len(numbers):
             # A row that is gone by now is no reason to stop.
             last = rows[-1] if rows else numbers[-1]
@@ -177,15 +185,15 @@ class LegacyTableStore:
         return int(found[0])
 
     def keys_of(self, rows: Collection[str]) -> dict[str, BoardKey | None]:
-        return {str(number): head.key for number, head in queries.heads_of_rows(queries.row_numbers(rows)).items()}
+        return {str(number): head.key for number, head in heads_of_rows(row_numbers(rows)).items()}
 
     def keyless(self, rows: Collection[str]) -> list[Rejection[BoardKey]]:
-        outcomes = queries.contents_of_rows(queries.row_numbers(rows))
+        outcomes = contents_of_rows(row_numbers(rows))
         return self._assemble([outcome for outcome in outcomes if outcome.key is None]).rejections
 
     def assign_unit(self, rows: Collection[str], unit: str) -> int:
         owner = owner_of(unit)
-        if owner is None or not queries.users_among([str(owner)]):
+        if owner is None or not users_among([str(owner)]):
             raise UnusableInput(f"There is no user {unit}; create the account first.")
         return writes.assign_owner(rows, owner)
 
@@ -193,7 +201,7 @@ class LegacyTableStore:
         return None
 
     def fingerprints(self) -> Iterator[tuple[str, str]]:
-        for outcome in queries.every_content():
+        for outcome in every_content():
             yield outcome.row, outcome.fingerprint
 
     def owners(self) -> Iterator[UUID]:
@@ -213,7 +221,7 @@ class LegacyTableStore:
 
     def _load(self, keys: Collection[BoardKey], *, lock: str) -> Assembly:
         wanted = set(keys)
-        outcomes = queries.contents_of_rows(queries.heads_of_keys(wanted), lock=lock)
+        outcomes = contents_of_rows(heads_of_keys(wanted), lock=lock)
         return self._assemble([outcome for outcome in outcomes if outcome.key in wanted])
 
     def _assemble(self, outcomes: Collection[Outcome]) -> Assembly:

@@ -12,7 +12,7 @@ from django.db import connection
 from habits.board import DAYS, BoardKey, encode_key
 from habits.stores.exact_json import encode
 from habits.stores.legacy_changes import periods_of
-from habits.stores.legacy_queries import row_numbers
+from habits.stores.legacy_heads import row_numbers
 from migration_ops.definition import Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import BeforeImage
