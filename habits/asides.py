@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.db import DatabaseError, connection, transaction
 
-from migration_ops.patience import milliseconds
+from migration_ops.locks import limited
 
 LOCK_PATIENCE = timedelta(milliseconds=50)
 """How long an aside waits for what others hold. A write whose follower failed has waited for that already."""
@@ -29,18 +29,8 @@ def aside(what: str) -> Iterator[None]:
         what: for the log, without names of people.
     """
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),"
-                " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-                [milliseconds(LOCK_PATIENCE), milliseconds(STATEMENT_PATIENCE)],
-            )
-            lock, statement, *_ = cursor.fetchone()
+        with transaction.atomic(), limited(lock=LOCK_PATIENCE, statement=STATEMENT_PATIENCE):
             yield
             connection.check_constraints()
-            cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-                [lock, statement],
-            )
     except DatabaseError as error:
         logger.warning("A write went on without %s: %s", what, str(error).split("\n", 1)[0])

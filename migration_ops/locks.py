@@ -47,6 +47,24 @@ def wait_at_most(patience: timedelta) -> None:
 
 
 @contextmanager
+def limited(*, lock: timedelta, statement: timedelta) -> Iterator[None]:
+    """Within this block a statement waits for one lock for no longer than `lock`, and takes no longer than `statement`.
+
+    Afterwards the limits are what they were. It belongs into a savepoint: whoever rolls back to it has them back, too.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'),"
+            " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+            [milliseconds(lock), milliseconds(statement)],
+        )
+        before = cursor.fetchone()[:2]
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)", before)
+
+
+@contextmanager
 def waiting_for(what: str, patience: timedelta) -> Iterator[None]:
     """As `wait_at_most`, and whoever waited in vain within this block is told for what.
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 
-from django.db import DatabaseError
-
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 
@@ -37,9 +35,13 @@ def bounded(usual: timedelta) -> timedelta:
     return usual if bound is None else min(usual, bound)
 
 
-def sqlstate(error: DatabaseError) -> str | None:
-    """PostgreSQL's code for what went wrong; None where the server never answered."""
-    return getattr(error.__cause__, "sqlstate", None)
+def sqlstate(error: BaseException) -> str:
+    """The five characters the server or driver gave, or "" where the driver itself complained."""
+    for candidate in (error, error.__cause__):
+        state = getattr(candidate, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+    return ""
 
 
 def milliseconds(duration: timedelta) -> str:

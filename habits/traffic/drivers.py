@@ -13,6 +13,7 @@ from django.db import Error, connection, connections
 from habits import family
 from habits.board import Board, BoardError, BoardKey, add_habit, mark
 from migration_ops.exceptions import MigrationOpsError
+from migration_ops.patience import sqlstate
 
 Seen = list[tuple[str, tuple[str, ...]]]
 """The lines of a board: name and seven marks each."""
@@ -129,7 +130,7 @@ def _counted() -> Iterator[None]:
         raise Failed(type(error).__name__) from error
     except Error as error:
         connection.close_if_unusable_or_obsolete()
-        raise Failed(getattr(error.__cause__, "sqlstate", None) or type(error).__name__) from error
+        raise Failed(sqlstate(error) or type(error).__name__) from error
 
 
 def _lines(board: Board) -> Seen:

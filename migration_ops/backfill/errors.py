@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError
 
+from migration_ops.patience import sqlstate
+
 
 class Kind(StrEnum):
     """What went wrong, by what helps."""
@@ -94,15 +96,6 @@ class Backoff:
         """`attempt` counts from 1; `jitter` in [0, 1) takes up to half of the delay away, so that workers disperse."""
         full = min(self.longest, self.first * 2.0 ** min(attempt - 1, 60))
         return full * (1 - jitter / 2)
-
-
-def sqlstate(error: BaseException) -> str:
-    """The five characters the server or driver gave, or "" where the driver itself complained."""
-    for candidate in (error, error.__cause__):
-        state = getattr(candidate, "sqlstate", None)
-        if isinstance(state, str):
-            return state
-    return ""
 
 
 def kind(error: Error) -> Kind:

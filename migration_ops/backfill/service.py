@@ -12,7 +12,7 @@ from typing import Any
 from django.db import Error, ProgrammingError, connection, transaction
 
 from migration_ops import history, runs
-from migration_ops.backfill import dry_run, errors, finish, lock_room, report
+from migration_ops.backfill import dry_run, finish, lock_room, report
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.counters import Counters
@@ -28,6 +28,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import LeaseLost, Refused, RunPaused, UnusableInput
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import RunKind, RunStatus
+from migration_ops.patience import sqlstate
 from migration_ops.runs import Opened
 from migration_ops.sync import capture
 from migration_ops.sync import source as sources
@@ -115,7 +116,7 @@ def _rehearsed(migration: AnyMigration, source: str) -> AnyMigration:
             with transaction.atomic():
                 migration.legacy().spans(1)
         except ProgrammingError as error:
-            if errors.sqlstate(error) != UNDEFINED_TABLE:
+            if sqlstate(error) != UNDEFINED_TABLE:
                 raise
             return replace(reading, legacy=partial(migration.source, source))
     return reading

@@ -22,12 +22,13 @@ from typing import Any
 from django.db import Error, connection, transaction
 
 from migration_ops import state
-from migration_ops.backfill.errors import Backoff, Kind, kind, sentence, sqlstate
+from migration_ops.backfill.errors import Backoff, Kind, kind, sentence
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
+from migration_ops.patience import sqlstate
 from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.stages import Stage

@@ -13,6 +13,7 @@ from migration_ops.backfill import errors
 from migration_ops.backfill.errors import Backoff, Kind
 from migration_ops.conf import settings
 from migration_ops.exceptions import Unreadable
+from migration_ops.patience import sqlstate
 
 Result = TypeVar("Result")
 
@@ -39,7 +40,7 @@ def snapshot() -> Iterator[None]:
                 cursor.execute("SET LOCAL row_security = off")
             yield
     except ProgrammingError as error:
-        if errors.sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
             raise
         raise Unreadable(
             f"This database role does not see everything ({errors.sentence(error)}), so nothing is proven."

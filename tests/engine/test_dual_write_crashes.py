@@ -9,7 +9,7 @@ import pytest
 from migration_ops import failpoints
 from migration_ops.definition import AnyMigration
 from migration_ops.models import DirtyKey
-from migration_ops.sync import capture, dual_write
+from migration_ops.sync import capture, dual_write, follower
 from migration_ops.sync.dual_write import Outcome, writing
 from tests.engine.invariants import assert_in_step
 from tests.engine.syncing import begin_dual_write, command, go_to_ramp, run
@@ -28,7 +28,7 @@ ARGUMENTS = {
     "deleted": ("home", "milk"),
     "created": ("home", "bread", "a loaf"),
 }
-IN_THE_TRANSACTION = (dual_write.AUTHORITY_SAVED, dual_write.FOLLOWED)
+IN_THE_TRANSACTION = (dual_write.AUTHORITY_SAVED, follower.FOLLOWED)
 
 
 def write(migration: AnyMigration, notebook: str, title: str, *lines: str) -> Outcome:
@@ -106,7 +106,7 @@ def test_killed_after_a_commit_whose_follower_had_failed_the_key_is_still_dirty(
 
 def test_a_killed_write_is_not_taken_for_a_change_past_the_app(authority: AnyMigration) -> None:
     """The announcement that keeps capture silent ends with the transaction, however that ends."""
-    assert killed(dual_write.FOLLOWED, authority, *ARGUMENTS["changed"])
+    assert killed(follower.FOLLOWED, authority, *ARGUMENTS["changed"])
     assert not DirtyKey.objects.exists()
     run("UPDATE legacy_notes SET body = 'three pints'")
     assert DirtyKey.objects.count() == 1

@@ -15,7 +15,7 @@ from habits.family import Contents, Line
 from habits.stores import json_file
 from migration_ops import failpoints
 from migration_ops.models import DirtyKey
-from migration_ops.sync import applier, carry, dual_write
+from migration_ops.sync import applier, carry, dual_write, follower
 from tests.acceptance import modern
 from tests.acceptance.commands import run
 from tests.families.conftest import Installation
@@ -36,7 +36,7 @@ LEGACY_FIRST = {
     json_file._WRITTEN: "before",
     json_file._REPLACED: "after",
     dual_write.AUTHORITY_SAVED: "after",
-    dual_write.FOLLOWED: "after",
+    follower.FOLLOWED: "after",
     dual_write.COMMITTED: "after",
 }
 """What both stores must say afterwards; once the file is replaced nothing brings the old one back."""
