@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from habits.stores import modern_copy
 from habits.stores.draw import Draw, Lots
 from habits.stores.legacy_ids import legacy_id_kept
 from habits.stores.modern_changes import DETAILS, KEEP_LEGACY_IDS, changes, same, statements
-from habits.stores.modern_rows import READ, Stored, missing_child, stored_boards, stored_key
+from habits.stores.modern_rows import READ, Stored, missing_child, read_from, stored_boards, stored_key
 from migration_ops.definition import Batch, CapturedTable, Cursor, KeyPage, Page, RemovedRow, Saved, Span, Stray
 
 FIND = """
@@ -33,6 +33,9 @@ SELECT c.id, w.id
 """
 """`LIMIT 1` keeps the planner from joining by a scan of the whole table while it has no statistics yet. Each list
 travels as one text: the driver makes array literals item by item, ten times as slowly."""
+
+READ_FOUND = read_from(f"({FIND}) AS wanted (child, id)")
+"""Finds and reads in one: a family waits for it."""
 
 ADD_CHILDREN = """
 INSERT INTO children (id, user_id, name)
@@ -51,7 +54,7 @@ SELECT page.id, page.child_id, page.user_id, c.user_id, c.name, page.week_start_
  ORDER BY page.id
 """
 
-LOCK = "SELECT id FROM weeks WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE"
+LOCK = "SELECT id, xmin::text FROM weeks WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE"
 
 SPANS = """
 SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS total FROM weeks) AS numbered
@@ -156,11 +159,14 @@ class ModernStore:
         return KeyPage(keys, last if len(weeks) == limit and last != span.until else None)
 
     def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
-        week_ids = [place.week for place in _find(list(keys)) if place.week]
-        if lock:
-            _query(LOCK, [week_ids])
         wanted = set(keys)
-        return Batch(documents=[stored.board for stored in _read(week_ids) if stored.board.key in wanted])
+        if lock:
+            week_ids = [place.week for place in _find(list(keys)) if place.week]
+            _query(LOCK, [week_ids])
+            found = _read(week_ids)
+        else:
+            found = list(stored_boards(_query(READ_FOUND, _lists(list(keys))))) if wanted else []
+        return Batch(documents=[stored.board for stored in found if stored.board.key in wanted])
 
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
         asked = list(keys)
@@ -175,9 +181,9 @@ class ModernStore:
         with _encodable():
             if fresh:
                 _insert(fresh, [place.child for place in places if place.week is None])
-            changed = [stored.week_id for stored in _read(there) if not same(stored.board, there[stored.week_id])]
+            changed = [stored for stored in _read(there) if not same(stored.board, there[stored.week_id])]
             if changed:
-                _change({week_id: there[week_id] for week_id in changed})
+                _change(changed, there)
         return Saved(written=len(fresh) + len(changed), unchanged=len(there) - len(changed))
 
     def keep_legacy_ids(self, documents: Collection[Board]) -> None:
@@ -252,7 +258,8 @@ def _week_ids(span: Span, limit: int) -> list[UUID]:
 
 
 def _read(week_ids: Iterable[UUID]) -> list[Stored]:
-    return list(stored_boards(_query(READ, [list(week_ids)])))
+    wanted = list(week_ids)
+    return list(stored_boards(_query(READ, [wanted]))) if wanted else []
 
 
 def _claimed(week_ids: list[UUID], boards: list[Board], claim: Callable[[Collection[BoardKey]], None]) -> list[Board]:
@@ -267,16 +274,18 @@ def _claimed(week_ids: list[UUID], boards: list[Board], claim: Callable[[Collect
 
 
 def _find(keys: list[BoardKey]) -> list[_Place]:
-    if not keys:
-        return []
+    return [_Place(*row) for row in _query(FIND, _lists(keys))] if keys else []
+
+
+def _lists(keys: list[BoardKey]) -> list[str]:
+    """What `FIND` takes."""
     owners, children, mondays = zip(*keys, strict=True)
-    lists = [
+    return [
         ",".join(map(str, owners)),
         json.dumps(children, ensure_ascii=False),
         ",".join(monday.isoformat() for monday in mondays),
         ",".join(str(missing_child(key) or "") for key in keys),
     ]
-    return [_Place(*row) for row in _query(FIND, lists)]
 
 
 def _insert(boards: list[Board], children: list[UUID | None]) -> None:
@@ -313,12 +322,15 @@ def _insert_habits(habits: Sequence[tuple[bytes, int, Habit, Any]]) -> None:
     _copy(modern_copy.COPY_RECORDS, modern_copy.record_rows(lines))
 
 
-def _change(wanted: dict[UUID, Board]) -> None:
-    """Bring weeks that exist to what these boards say, from what is there once their rows are locked."""
-    week_ids = list(wanted)
-    _query(LOCK, [week_ids])
-    weeks = [(stored, wanted[stored.week_id]) for stored in _read(week_ids)]
-    found = changes(weeks, _query(DETAILS, [week_ids]))
+def _change(seen: Collection[Stored], wanted: Mapping[UUID, Board]) -> None:
+    """Bring these weeks to what the boards say, from what is there once their rows are locked. A week whose row is
+    still the one that was seen need not be read again; its habits and marks are."""
+    week_ids = [stored.week_id for stored in seen]
+    locked = dict(_query(LOCK, [week_ids]))
+    there = [stored for stored in seen if locked.get(stored.week_id) == stored.version]
+    there += _read(locked.keys() - {stored.week_id for stored in there})
+    weeks = [(stored, wanted[stored.week_id]) for stored in there]
+    found = changes(weeks, _query(DETAILS, [[stored.week_id for stored in there]]))
     with connection.cursor() as cursor:
         for sql, arrays in statements(found):
             cursor.execute(sql, arrays)

@@ -17,12 +17,12 @@ from uuid import UUID
 
 from habits.board import DAYS, Board, BoardKey, Habit, Mark, Reflection
 
-READ = """
+_READ = """
 SELECT w.id, w.child_id, w.user_id, c.user_id, c.name, w.week_start_date,
        w.week_end_date = w.week_start_date + 6, w.week_end_date::text,
-       coalesce(w.theme, ''), coalesce(w.reward, ''), w.reflection::text, lines.lines
-  FROM unnest(%s::uuid[]) AS wanted (id)
- CROSS JOIN LATERAL (SELECT * FROM weeks WHERE id = wanted.id LIMIT 1) AS w
+       coalesce(w.theme, ''), coalesce(w.reward, ''), w.reflection::text, w.xmin::text, lines.lines
+  FROM {wanted}
+ CROSS JOIN LATERAL (SELECT *, xmin FROM weeks WHERE id = wanted.id LIMIT 1) AS w
   LEFT JOIN LATERAL (SELECT user_id, name FROM children WHERE id = w.child_id LIMIT 1) AS c ON true
   LEFT JOIN LATERAL (
        SELECT json_agg(json_build_array(
@@ -39,7 +39,16 @@ SELECT w.id, w.child_id, w.user_id, c.user_id, c.name, w.week_start_date,
                 FROM habit_records r WHERE r.habit_id = h.id) AS marks
         WHERE h.week_id = w.id) AS lines ON true
 """
-"""Takes ids of weeks. `whole` is enough to know that there is one record a day, because no day can have two."""
+"""`whole` is enough to know that there is one record a day, because no day can have two."""
+
+
+def read_from(wanted: str) -> str:
+    """Reads the weeks whose ids are in the column `id` of this item of a FROM clause, which is called `wanted`."""
+    return _READ.format(wanted=wanted)
+
+
+READ = read_from("unnest(%s::uuid[]) AS wanted (id)")
+"""Takes ids of weeks."""
 
 _ANSWERS = {"bestDay", "easiestHabit", "nextWeekGoal"}
 _ORPHAN = re.compile(r"⟨child ([0-9a-f-]{36}) is missing⟩")
@@ -52,11 +61,13 @@ class Stored(NamedTuple):
         week_id: of its row.
         board: what it says.
         misfit: the week's own row says what no board can say.
+        version: PostgreSQL's `xmin` of the week's own row: it differs as soon as that row was changed.
     """
 
     week_id: UUID
     board: Board
     misfit: bool
+    version: str
 
 
 def missing_child(key: BoardKey) -> UUID | None:
@@ -77,7 +88,8 @@ def stored_key(child_id: UUID, owner: UUID, child_owner: UUID | None, name: str 
 
 def stored_boards(rows: Sequence[Sequence[Any]]) -> Iterator[Stored]:
     """The weeks that these rows of `READ` describe."""
-    for week_id, child_id, owner, child_owner, name, monday, sunday, week_end, theme, reward, reflection, lines in rows:
+    for week_id, child_id, owner, child_owner, name, monday, sunday, week_end, *said in rows:
+        theme, reward, reflection, version, lines = said
         anomalies: list[str] = []
         if child_owner is None:
             anomalies.append("weeks.child_id names no child")
@@ -91,7 +103,7 @@ def stored_boards(rows: Sequence[Sequence[Any]]) -> Iterator[Stored]:
         misfit = bool(anomalies)
         habits = _habits(lines, monday, anomalies) if lines is not None else ()
         key = stored_key(child_id, owner, child_owner, name, monday)
-        yield Stored(week_id, Board(key, theme, reward, answers, habits, tuple(anomalies)), misfit)
+        yield Stored(week_id, Board(key, theme, reward, answers, habits, tuple(anomalies)), misfit, version)
 
 
 def _reflection(text: str | None, anomalies: list[str]) -> Reflection:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from habits.board import BoardKey
 from habits.migration import boards as migration
@@ -29,6 +29,7 @@ from migration_ops.definition import Side
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.stages import Stage
 from migration_ops.sync import applier, dirty
+from migration_ops.verify.snapshot import snapshot
 
 MOST_LINES = 40
 """So many lines are added to a board at most; further additions set cells instead."""
@@ -183,9 +184,7 @@ def clean(ledger: Ledger) -> int:
 def _compared(ledger: Ledger, lines: Sequence[Line], held: set[BoardKey]) -> list[Finding]:
     owners = {line.key.owner for line in lines}
     read = {Side.LEGACY: sources.in_legacy, Side.MODERN: sources.in_modern}
-    with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with snapshot():
         return compare(lines, {side: read[side](owners, ledger.prefix) for side in _sides()}, held)
 
 

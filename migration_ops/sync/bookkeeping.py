@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -101,7 +101,26 @@ ON CONFLICT (migration, source, key) DO UPDATE
 """
 
 
-def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collection[Any] = ()) -> None:
+# A user waits for this, and usually there is nothing: one look is quicker than finding that out statement by statement.
+_STANDING = """
+WITH document AS MATERIALIZED (SELECT json_array_elements_text(%(keys)s) AS key)
+SELECT EXISTS (SELECT FROM migration_ops_quarantineitem
+                WHERE migration = %(migration)s AND source = %(source)s AND status <> 'resolved'
+                  AND row = ANY(ARRAY(SELECT json_array_elements_text(%(rows)s)))),
+       EXISTS (SELECT FROM migration_ops_quarantineitem
+                WHERE migration = %(migration)s AND source = %(source)s AND status <> 'resolved' AND refused
+                  AND key = ANY(ARRAY(SELECT key FROM document))),
+       EXISTS (SELECT FROM migration_ops_mergerecord
+                WHERE migration = %(migration)s AND source = %(source)s
+                  AND key = ANY(ARRAY(SELECT key FROM document))),
+       ARRAY(SELECT row FROM migration_ops_lineage
+              WHERE migration = %(migration)s AND source = %(source)s
+                AND key = ANY(ARRAY(SELECT json_array_elements_text(%(looked_at)s)))
+              EXCEPT SELECT json_array_elements_text(%(said)s))
+"""
+
+
+def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collection[Any] = ()) -> set[str]:
     """Make lineage, quarantine and merges say what this batch says of its rows and documents.
 
     A document that a row has left is put on the dirty list: once the lineage is overwritten nobody knows of it.
@@ -109,6 +128,8 @@ def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collec
     Args:
         batch: its documents are in the modern store; rows whose document is not among them are only known.
         looked_at: keys that the caller's transaction brings in step anyway; they need no notice.
+
+    Returns: the rows that the lineage has for the keys looked at, and of which the batch says nothing.
     """
     batch = _without_standing_refusals(migration, batch)
     left = _record_lineage(migration, batch) - set(looked_at)
@@ -116,11 +137,14 @@ def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collec
         dirty.mark_keys(migration, left, side=Side.LEGACY)
     if batch.rejections:
         _record_rejections(migration, batch.rejections)
-    if batch.links:
+    standing = _standing(migration, batch, looked_at)
+    if standing.rejected:
         _resolve(migration, [link.row for link in batch.links], "The row is no longer rejected.")
-    if batch.documents:
+    if standing.refused:
         _record_written(migration, batch)
-    _record_merges(migration, batch)
+    if standing.merged or batch.merges:
+        _record_merges(migration, batch)
+    return set(standing.unsaid)
 
 
 def record_rejections(
@@ -207,6 +231,34 @@ def _without_standing_refusals(migration: AnyMigration, batch: Batch[Any, Any]) 
     refused = refused_rows(migration, [link.row for link in only_known])
     standing = {link.row for link in only_known if refused.get(link.row) == link.fingerprint}
     return replace(batch, links=[link for link in batch.links if link.row not in standing]) if standing else batch
+
+
+class _Standing(NamedTuple):
+    """What is known already of what a batch speaks of.
+
+    Attributes:
+        rejected: represented rows of it are in quarantine.
+        refused: documents of it are, because they were refused.
+        merged: documents of it are known as made of several rows.
+        unsaid: rows that the lineage has for the keys looked at, and that the batch does not name.
+    """
+
+    rejected: bool
+    refused: bool
+    merged: bool
+    unsaid: list[str]
+
+
+def _standing(migration: AnyMigration, batch: Batch[Any, Any], looked_at: Collection[Any]) -> _Standing:
+    said = {
+        "rows": _list(link.row for link in batch.links),
+        "keys": _list(migration.encode_key(document.key) for document in batch.documents),
+        "looked_at": _list(map(migration.encode_key, looked_at)),
+        "said": _list([*(link.row for link in batch.links), *(rejection.row for rejection in batch.rejections)]),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, {"migration": migration.name, "source": migration.rows_from, **said})
+        return _Standing(*cursor.fetchone())
 
 
 def _record_written(migration: AnyMigration, batch: Batch[Any, Any]) -> None:

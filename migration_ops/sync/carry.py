@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, Side
 from migration_ops.failpoints import failpoint, label
-from migration_ops.models import BeforeImage, Lineage
+from migration_ops.models import BeforeImage
 from migration_ops.sync import bookkeeping, imported, refusals
 
 _LOADED = label("applier.loaded")
@@ -145,9 +145,10 @@ def record_rows(migration: AnyMigration, keys: Collection[Any]) -> Batch[Any, An
     """Bring lineage, quarantine and merges in step with the legacy rows these keys have after they were written; those
     rows."""
     after = migration.legacy().load(keys)
-    bookkeeping.record(migration, after, looked_at=keys)
+    unsaid = bookkeeping.record(migration, after, looked_at=keys)
     bookkeeping.forget_merges(migration, set(keys) - after.by_key().keys())
-    bookkeeping.forget(migration, _vanished(migration, keys, after))
+    if unsaid:
+        bookkeeping.forget(migration, unsaid - migration.legacy().keys_of(unsaid).keys())
     return after
 
 
@@ -171,11 +172,3 @@ def keep_images(
         for key, loser in migration.store(side).load(keys).by_key().items()
         if documents.get(key) != loser
     )
-
-
-def _vanished(migration: AnyMigration, keys: Collection[Any], after: Batch[Any, Any]) -> set[str]:
-    """Rows that the lineage has for these keys and that the legacy store no longer has anywhere."""
-    said = {link.row for link in after.links} | {rejection.row for rejection in after.rejections}
-    known = Lineage.of(migration).filter(key__in=[migration.encode_key(key) for key in keys])
-    missing = set(known.values_list("row", flat=True)) - said
-    return missing - migration.legacy().keys_of(missing).keys() if missing else set()
