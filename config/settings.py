@@ -80,7 +80,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "habits.web.errors.DatabaseAway",
+    "habits.web.errors.StoreAway",
 ]
 
 ROOT_URLCONF = "config.urls"

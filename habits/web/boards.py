@@ -67,7 +67,7 @@ def delete(request: HttpRequest, name: str, day: date) -> HttpResponseBase:
         try:
             family.delete(*key, seen=request.POST.get("seen", ""))
         except family.NoSuchBoard:
-            pass
+            pass  # somebody else was quicker, and that is what was wanted
         except REFUSED as refused:
             return Done(board_view.week_url(key.child, key.week_start), sentence(refused), messages.ERROR)
         return Done(reverse("children"), gettext("The week is deleted."))

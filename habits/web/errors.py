@@ -6,9 +6,12 @@ import logging
 import sys
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+
+from migration_ops.backfill.errors import Kind, kind
+from migration_ops.exceptions import MigrationOpsError
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +19,8 @@ RETRY_AFTER = 5
 """Seconds after which it makes sense to try again."""
 
 
-class DatabaseAway:
-    """Middleware: a page that could not be made because the database is away, or busy for too long, is a 503."""
+class StoreAway:
+    """Middleware: a page that could not be made is a 503 if the database or the legacy file is out of reach or busy."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -28,7 +31,7 @@ class DatabaseAway:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not _is_away(error):
             return None
-        logger.error("The database did not answer %s %s.", request.method, request.path, exc_info=error)
+        logger.error("No store could answer %s %s.", request.method, request.path, exc_info=error)
         return unavailable()
 
 
@@ -45,7 +48,10 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _is_away(error: BaseException | None) -> bool:
-    return isinstance(error, OperationalError | InterfaceError)
+    """Whether it may be better in a moment; the API says `busy` or `unavailable` of the same."""
+    if isinstance(error, Error):
+        return kind(error) is not Kind.ROW
+    return isinstance(error, MigrationOpsError)
 
 
 def unavailable() -> HttpResponse:

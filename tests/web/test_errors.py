@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -37,6 +38,18 @@ def test_without_a_database_there_is_a_page_that_asks_to_try_again(
     monkeypatch.undo()
     assert (page.status_code, page["Retry-After"]) == (503, "5")
     assert "잠시만 기다려 주세요" in page.content.decode()
+
+
+def test_a_legacy_file_that_cannot_be_read_is_no_fault_of_the_page(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "habit_tracker.json"
+    file.write_text('{"records": [')
+    settings.LEGACY_BACKEND, settings.LEGACY_JSON_PATH = "json", str(file)
+    client.raise_request_exception = False
+    page = client.get("/")
+    assert (page.status_code, page["Retry-After"]) == (503, "5")
+    assert "habit_tracker" not in page.content.decode()
 
 
 def test_a_fault_of_ours_is_a_page_that_shows_nothing_of_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
