@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from habits.web import beginnings, board_changes, boards, children, stats, templates
+from habits.web import beginnings, board_changes, boards, children, notifications, stats, templates
 from habits.web.converters import ChildName, Day
 
 register_converter(ChildName, "child")
@@ -26,6 +26,8 @@ urlpatterns = [
     path(f"{WEEK}habits/<int:position>/remove/", board_changes.remove, name="habit_remove"),
     path("children/<child:name>/stats/", stats.stats, name="stats"),
     path("children/<child:name>/", children.child, name="child"),
+    path("notifications/", notifications.listed, name="notifications"),
+    path("notifications/<uuid:notification>/read/", notifications.read, name="notification_read"),
     path("templates/", templates.listed, name="templates"),
     path("templates/new/", templates.new, name="template_new"),
     path("templates/<uuid:template>/", templates.edit, name="template_edit"),

@@ -61,6 +61,7 @@ def test_axe_finds_nothing_on_any_page(site: Site, look: dict[str, Any]) -> None
         f"{child}weeks/{monday_of(today())}/",
         f"{child}stats/",
         "/templates/",
+        "/notifications/",
         "/templates/new/",
         f"/templates/{template.id}/",
         f"/templates/{template.id}/delete/",
