@@ -8,8 +8,13 @@ import pytest
 from django.db import connection as database
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from hypothesis import HealthCheck, settings
 
 from migration_ops.guards import MAY_TRUNCATE
+
+# How long an example takes says more about the machine than about what is tested.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 def _may_start_over(*, connection: BaseDatabaseWrapper, **_: Any) -> None:

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -160,9 +161,14 @@ def check(ledger: Ledger, *, settle: timedelta) -> Checked:
         if not findings or time.monotonic() > patience:
             break
         time.sleep(_PAUSE)
-    writes = [write for line in lines for write in line.writes]
+    return replace(would_check(ledger), held=sum(line.key in held for line in lines), findings=findings)
+
+
+def would_check(ledger: Ledger) -> Checked:
+    """How many writes `check` would look for; the ledger alone is looked at."""
+    writes = [write for line in ledger.lines() for write in line.writes]
     known = sum(write.ended is not None for write in writes)
-    return Checked(known, len(writes) - known, sum(line.key in held for line in lines), findings)
+    return Checked(writes=known, uncertain=len(writes) - known)
 
 
 def clean(ledger: Ledger) -> int:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import CommandError, call_command
+
+from tests.database import database_url
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PATIENCE = 120
+"""Seconds that a process may take at most."""
 
 
 @dataclass(frozen=True)
@@ -33,3 +45,37 @@ def run(command: str, *arguments: str) -> Result:
     lines = stdout.getvalue().splitlines()
     assert len(lines) == 1, f"one JSON object on one line, not {lines!r}; {stderr.getvalue()}"
     return Result(exit_code, json.loads(lines[0]), stderr.getvalue())
+
+
+def start(command: str, *arguments: str, failpoint: str = "") -> subprocess.Popen[str]:
+    """`manage.py COMMAND ARGUMENTS --json`, in a process of its own with the stores of this test.
+
+    Args:
+        failpoint: where it kills itself with SIGKILL; "" for nowhere.
+    """
+    return subprocess.Popen(
+        [sys.executable, "manage.py", command, *arguments, "--json"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DATABASE_URL": database_url(),
+            "LEGACY_BACKEND": settings.LEGACY_BACKEND,
+            "LEGACY_JSON_PATH": settings.LEGACY_JSON_PATH,
+            "VAR_DIR": str(settings.VAR_DIR),
+            "MIGRATION_OPS_FAILPOINT": failpoint,
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_apart(command: str, *arguments: str, failpoint: str = "") -> int:
+    """As `start`, to its end; its exit code, negative for a signal."""
+    with start(command, *arguments, failpoint=failpoint) as process:
+        try:
+            process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    return process.returncode

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
 from migration_ops.backfill import batch
-from tests.acceptance.commands import run
+from tests.acceptance.commands import run, run_apart
 from tests.acceptance.modern import boards, query
 from tests.acceptance.oracle import expect
-from tests.database import database_url
 
-ROOT = Path(__file__).resolve().parents[2]
 PLACES = (batch.BEGUN, batch.READ, batch.SAVED, batch.RECORDED, batch.ADVANCED, batch.COMMITTED)
 
 
 def backfill(failpoint: str) -> int:
-    """`manage.py backfill` as a process of its own; its exit code, negative for a signal."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "backfill", "--json", "--batch-size", "150"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": database_url(),
-            "LEGACY_BACKEND": settings.LEGACY_BACKEND,
-            "LEGACY_JSON_PATH": settings.LEGACY_JSON_PATH,
-            "VAR_DIR": str(settings.VAR_DIR),
-            "MIGRATION_OPS_FAILPOINT": failpoint,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode
+    return run_apart("backfill", "--batch-size", "150", failpoint=failpoint)
 
 
 def test_killed_at_every_step_of_a_batch_it_ends_in_the_same_data(

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from migration_ops.backfill import batch, finish, service
-from tests.acceptance.commands import run
+from tests.acceptance.commands import run, run_apart
 from tests.acceptance.modern import digest, query
 from tests.acceptance.source_files import imported, load, write
-from tests.database import database_url
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = (batch.BEGUN, batch.READ, batch.SAVED, batch.RECORDED, batch.ADVANCED, batch.COMMITTED)
 PLACES = (service.OPENED, *(f"{step}:2" for step in STEPS), finish.DRAINED, service.CLOSED)
 
 
 def backfill(*arguments: str, failpoint: str = "") -> int:
-    """`manage.py backfill` as a process of its own; its exit code, negative for a signal."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "backfill", "--json", "--batch-size", "25", *arguments],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": database_url(),
-            "VAR_DIR": str(settings.VAR_DIR),
-            "MIGRATION_OPS_FAILPOINT": failpoint,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode
+    return run_apart("backfill", "--batch-size", "25", *arguments, failpoint=failpoint)
 
 
 def export(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,6 +20,10 @@ from tests.habits.legacy_files import OWNER
 
 CLIENTS = 100
 
+AT_ONCE = 10.0
+"""Seconds in which an answer comes that waits for nothing, on a machine that does much else; what waits for a database
+that is away waits longer, or for ever."""
+
 
 def session_of(person: Person) -> str:
     return person.client.cookies["sessionid"].value
@@ -132,7 +136,7 @@ def test_without_a_database_everything_is_unavailable_at_once(without_database: 
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert int(answer.headers["Retry-After"]) >= 1
         assert b"127.0.0.1" not in answer.body
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < AT_ONCE
     assert server.send("GET", "/api/openapi.json", session).status == 200
     assert server.send("GET", "/api/docs", session).status == 200
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -20,12 +16,12 @@ from django.utils import timezone, translation
 from hypothesis import given
 
 from habits import family, jobs, notifications, weekly_reports
-from habits.board import Board
+from habits.board import Board, habit
 from habits.family import Contents, Line
 from habits.models import Notification, User
 from habits.weekly_reports import Best, Outcome, Summary, summary, week_to_report
 from migration_ops.exceptions import UnusableInput
-from tests.database import database_url
+from tests.acceptance.commands import run_apart
 from tests.engine.syncing import command, run
 from tests.engine.waiting import InThread
 from tests.families.conftest import Installation
@@ -33,7 +29,6 @@ from tests.habits import strategies
 from tests.habits.legacy_database import row
 from tests.habits.legacy_files import OTHER, OWNER
 
-ROOT = Path(__file__).resolve().parents[2]
 MONDAY = date(2025, 7, 21)
 GREEN = ("green",) * 7
 MIXED = ("green", "yellow", "red", "none", "green", "none", "none")
@@ -181,15 +176,8 @@ def test_a_family_that_cannot_be_told_keeps_no_other_from_it(
 def test_killed_in_between_the_same_command_finishes(in_both: None) -> None:
     put(Line("물", MIXED))
     put(Line("물", MIXED), owner=OTHER)
-    killed = subprocess.run(
-        [sys.executable, "manage.py", "weekly_reports", "--week", "2025-07-21", "--json"],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database_url(), "MIGRATION_OPS_FAILPOINT": weekly_reports.TOLD},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    week = ("--week", "2025-07-21")
+    assert run_apart("weekly_reports", *week, failpoint=weekly_reports.TOLD) == -signal.SIGKILL
     assert Notification.objects.count() == 1
     exit_code, said = command("weekly_reports", "--week", "2025-07-21")
     assert exit_code == 0
@@ -278,5 +266,5 @@ def test_names_are_told_as_they_are(in_both: None) -> None:
 
 def test_the_best_habit_is_the_first_of_those_that_are_equal() -> None:
     key = strategies.BoardKey(OWNER, "지우", MONDAY)
-    board = Board(key, habits=(family.habit("물", MIXED), family.habit("책", MIXED)))
+    board = Board(key, habits=(habit("물", MIXED), habit("책", MIXED)))
     assert summary(board) == Summary("지우", 4, 14, 2, 2, Best("물", 2))

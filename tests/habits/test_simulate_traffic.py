@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +19,11 @@ from migration_ops.backfill.stop import Stop
 from migration_ops.definition import Side
 from migration_ops.models import DirtyKey
 from migration_ops.sync import capture
-from tests.acceptance.commands import Result, run
+from tests.acceptance.commands import Result, run, start
 from tests.acceptance.modern import query
-from tests.database import database_url
 from tests.engine.syncing import begin_dual_write, go_to_live, go_to_ramp
 from tests.engine.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--rate", "60", "--seconds", "1", "--owners", "2", "--write-percent", "60", "--settle", "0.5")
 
 CONTENT = """
@@ -147,6 +141,20 @@ def test_a_dry_run_says_for_whom_and_sends_nothing(installation: str, settings: 
 
 
 @only_table
+def test_a_dry_run_of_a_check_looks_at_the_ledger_and_leaves_everything_as_it_is(installation: str) -> None:
+    begin_dual_write(boards)
+    done = run("simulate_traffic", *QUICK, "--keep")
+    execute("UPDATE habit_tracker SET theme = theme || '!' WHERE id = (SELECT min(id) FROM habit_tracker)")
+    before, waiting = query(CONTENT), DirtyKey.objects.count()
+    would = run("simulate_traffic", "--check", done["ledger"], "--dry-run")
+    assert (would.exit_code, would["run"], would["dry_run"]) == (0, done["run"], True)
+    assert would["checked"] == done["writes"] > 0
+    assert query(CONTENT) == before
+    assert DirtyKey.objects.count() == waiting == 1
+    assert Path(done["ledger"]).exists()
+
+
+@only_table
 def test_a_store_that_swallows_what_it_acknowledged_is_found_out(
     installation: str, sabotaged: Callable[[str, str, str], None]
 ) -> None:
@@ -229,39 +237,23 @@ def test_a_stall_is_seen_by_everybody_who_was_due_meanwhile() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "sentence"),
     [
-        ("--rate", "0"),
-        ("--rate", "nan"),
-        ("--seconds", "-1"),
-        ("--owners", "0"),
-        ("--owners", "1.5"),
-        ("--write-percent", "101"),
-        ("--concurrency", "65"),
-        ("--rate", "5000", "--seconds", "3600"),
-        ("--check", "nowhere.jsonl"),
+        (("--rate", "0"), "'0' is no number above 0"),
+        (("--rate", "nan"), "'nan' is no number above 0"),
+        (("--seconds", "-1"), "'-1' is no number above 0"),
+        (("--owners", "0"), "'0' is no whole number"),
+        (("--owners", "1.5"), "'1.5' is no whole number"),
+        (("--write-percent", "101"), "'101' is no percentage"),
+        (("--concurrency", "65"), "'65' is no whole number"),
+        (("--rate", "5000", "--seconds", "3600"), "18,000,000 requests are more than"),
+        (("--check", "nowhere.jsonl"), "The ledger nowhere.jsonl cannot be read"),
     ],
 )
-def test_nonsense_is_refused(transactional_db: None, arguments: tuple[str, ...]) -> None:
-    assert run("simulate_traffic", *arguments).exit_code in (1, 2)
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "manage.py", "simulate_traffic", *arguments, "--json"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": database_url(),
-            "LEGACY_BACKEND": django_settings.LEGACY_BACKEND,
-            "LEGACY_JSON_PATH": django_settings.LEGACY_JSON_PATH,
-            "VAR_DIR": str(django_settings.VAR_DIR),
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_nonsense_is_refused_with_a_sentence(transactional_db: None, arguments: tuple[str, ...], sentence: str) -> None:
+    refused = run("simulate_traffic", *arguments)
+    assert refused.exit_code != 0
+    assert sentence in refused.errors
 
 
 def ledgers() -> list[Path]:
@@ -277,9 +269,8 @@ def test_interrupted_it_still_checks_and_says_what_it_knows(
     installation: str, number: signal.Signals, code: int
 ) -> None:
     begin_dual_write(boards)
-    process = start("--rate", "50", "--seconds", "60", "--owners", "3", "--write-percent", "50")
+    process = start("simulate_traffic", "--rate", "50", "--seconds", "60", "--owners", "3", "--write-percent", "50")
     wait_until(lambda: has_written(10))
-    began = time.monotonic()
     process.send_signal(number)
     out, errors = process.communicate(timeout=30)
     assert process.returncode == code, errors
@@ -287,13 +278,12 @@ def test_interrupted_it_still_checks_and_says_what_it_knows(
     assert said["checked"] == said["writes"] >= 10
     assert (said["lost"], said["mismatched"], said["stale_reads"]) == (0, 0, 0)
     assert said["unsent"] > 0
-    assert time.monotonic() - began < 15
     assert ledgers() == []
 
 
 def test_killed_it_leaves_a_ledger_that_can_be_checked(installation: str) -> None:
     begin_dual_write(boards)
-    process = start("--rate", "50", "--seconds", "60", "--owners", "3", "--write-percent", "80")
+    process = start("simulate_traffic", "--rate", "50", "--seconds", "60", "--owners", "3", "--write-percent", "80")
     wait_until(lambda: has_written(20))
     process.kill()
     process.communicate(timeout=30)

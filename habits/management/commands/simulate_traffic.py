@@ -16,7 +16,7 @@ from rich.table import Table
 from habits.traffic import families, ledger
 from habits.traffic.drivers import InProcess
 from habits.traffic.report import Report
-from habits.traffic.run import Run, ledger_file, new_run, proven, whose
+from habits.traffic.run import Run, ledger_file, new_run, proven, whose, would_check
 from habits.traffic.schedule import Profile
 from migration_ops.backfill.stop import on_signals
 from migration_ops.exceptions import ExitCode, UnusableInput
@@ -56,10 +56,13 @@ class Command(OperatorCommand):
         if options["remove_owners"]:
             return _removed(dry_run=options["dry_run"])
         report = Report()
-        leaving = {"keep": options["keep"] or options["dry_run"], "settle": timedelta(seconds=options["settle"])}
+        leaving = {"keep": options["keep"], "settle": timedelta(seconds=options["settle"])}
         partial.data |= report.as_json()
         if options["check"] is not None:
-            proven(report, ledger.read(options["check"]), file=options["check"], **leaving)
+            book = ledger.read(options["check"])
+            if options["dry_run"]:
+                return _would_check(report, book)
+            proven(report, book, file=options["check"], **leaving)
             return _outcome(report)
         profile = Profile(
             options["rate"], options["seconds"], options["write_percent"], options["append_percent"], options["seed"]
@@ -99,6 +102,15 @@ def _would(report: Report, profile: Profile, options: dict[str, Any]) -> Outcome
     if not options["make_owners"]:
         report.families(families.existing(options["owners"], seed=options["seed"]))
     sentence = f"Would send {profile.requests:,} requests in {profile.seconds:g} s for {report.owners:,} families."
+    return Outcome({**report.as_json(), "dry_run": True}, (sentence,))
+
+
+def _would_check(report: Report, book: ledger.Ledger) -> Outcome:
+    """A check lets the stores come to rest first, and that writes; so all there is to say is what it would look for."""
+    report.run = book.run
+    report.checked = would_check(book)
+    writes = f"{report.checked.writes:,} acknowledged writes"
+    sentence = f"Would look for {writes} of run {book.run}, and take its lines off the boards."
     return Outcome({**report.as_json(), "dry_run": True}, (sentence,))
 
 
