@@ -160,6 +160,17 @@ def test_nonsense_is_refused_before_anything_is_written(
     assert not Run.objects.exists()
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(("--source", "somewhere.json"), 2), (("resume",), 4)])
+def test_a_refusal_does_not_pass_the_last_runs_counts_off_as_its_own(
+    writing: AnyMigration, arguments: tuple[str, ...], code: int
+) -> None:
+    fill(3)
+    assert backfill()[0] == 0
+    refused, said, error = backfill(*arguments)
+    assert refused == code
+    assert said == {"run": None, "status": "none", "error": error.strip()}
+
+
 def test_rows_that_vanished_while_capture_was_off_vanish_from_modern(writing: AnyMigration) -> None:
     ids = fill(10)
     backfill()

@@ -25,8 +25,11 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.models import RunKind, RunStatus
+from migration_ops.models.run import UNFINISHED
 
 VERBS = ("start", "pause", "resume", "cancel", "status")
+
+NO_RUN: dict[str, Any] = {"run": None, "status": "none"}
 
 SENTENCES = {
     RunStatus.RUNNING: "The run is at work.",
@@ -70,6 +73,7 @@ class Command(OperatorCommand):
             found = ask(migration, actor=options["actor"], reason=options["reason"])
             return _present(migration, found, ExitCode.DONE)
         request = _request(options)
+        ended = _ended(migration)
         with _bar(self.stderr.isatty()) as show:
             if options["dry_run"]:
                 return _present(migration, service.rehearse(migration, request, show=show), ExitCode.DONE)
@@ -77,7 +81,7 @@ class Command(OperatorCommand):
                 found = service.start(migration, request, show=show)
             except (KeyboardInterrupt, MigrationOpsError):
                 with suppress(Error):  # the failure itself says more than that its details cannot be read
-                    partial.data.update(_known(migration))
+                    partial.data.update(_known(migration, ended))
                 raise
         return _present(migration, found, _exit_code(found))
 
@@ -98,13 +102,19 @@ def _request(options: Mapping[str, Any]) -> Request:
 def _status(migration: AnyMigration) -> Report:
     run = runs.latest(migration, RunKind.BACKFILL)
     if run is None:
-        return Report(data={"run": None, "status": "none"}, status="none", open_quarantine=0)
+        return Report(data=NO_RUN, status="none", open_quarantine=0)
     return report.status(migration, run)
 
 
-def _known(migration: AnyMigration) -> dict[str, Any]:
+def _ended(migration: AnyMigration) -> int | None:
+    """The run before this command, if it has ended: its counts are not what this command did."""
     run = runs.latest(migration, RunKind.BACKFILL)
-    return {} if run is None else report.describe(migration, run).data
+    return None if run is None or run.status in UNFINISHED else run.pk
+
+
+def _known(migration: AnyMigration, ended: int | None) -> dict[str, Any]:
+    run = runs.latest(migration, RunKind.BACKFILL)
+    return NO_RUN if run is None or run.pk == ended else report.describe(migration, run).data
 
 
 def _exit_code(found: Report) -> ExitCode:
