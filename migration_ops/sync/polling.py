@@ -9,8 +9,10 @@ from __future__ import annotations
 from itertools import islice
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import PolledVersion
 from migration_ops.preparation import prepare
@@ -21,6 +23,17 @@ _MARKED = label("polling.marked")
 _CHUNK = 5_000
 
 _SEEN = "CREATE TEMPORARY TABLE migration_ops_seen (row text NOT NULL, fingerprint text NOT NULL) ON COMMIT DROP"
+
+_FEW = 10
+"""So many rows may vanish and leave nothing behind, as when a family deletes all it has."""
+
+_UNACCOUNTED = """
+SELECT count(*) FROM migration_ops_lineage AS known
+ WHERE known.migration = %(migration)s AND known.source = ''
+   AND NOT EXISTS (SELECT FROM migration_ops_seen)
+   AND NOT EXISTS (SELECT FROM migration_ops_dirtykey AS dirty
+                    WHERE dirty.migration = known.migration AND (dirty.row = known.row OR dirty.key = known.key))
+"""
 
 _MARK = """
 INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
@@ -62,6 +75,7 @@ def poll(migration: AnyMigration) -> int:
 
     Raises:
         MigrationOpsError: the store cannot be read.
+        Refused: the store is empty all at once, though many rows were carried over before.
     """
     legacy = migration.legacy()
     if legacy.captured_tables:
@@ -80,6 +94,7 @@ def poll(migration: AnyMigration) -> int:
                 with cursor.copy("COPY migration_ops_seen (row, fingerprint) FROM STDIN") as copy:
                     for row in chunk:
                         copy.write_row(row)
+            _refuse_if_empty(migration, cursor)
             cursor.execute("ANALYZE migration_ops_seen")
             cursor.execute(_MARK, {"migration": migration.name})
             marked = int(cursor.rowcount)
@@ -89,3 +104,15 @@ def poll(migration: AnyMigration) -> int:
         noted.version = version
         noted.save(update_fields=["version"])
     return marked
+
+
+def _refuse_if_empty(migration: AnyMigration, cursor: CursorWrapper) -> None:
+    """Rather the wrong file than no data: a store that lost everything at once, past the engine, is not believed."""
+    cursor.execute(_UNACCOUNTED, {"migration": migration.name})
+    ((rows,),) = cursor.fetchall()
+    if rows > _FEW:
+        raise Refused(
+            f"The legacy store is empty, but {rows:,} of its rows were migrated before; nothing was deleted. Put its"
+            " content back. If the rows are really gone, `manage.py validate_migration --repair --delete-extras`"
+            " removes their documents."
+        )

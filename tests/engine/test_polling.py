@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from migration_ops.definition import AnyMigration, Batch, CapturedTable, RowLink
+from migration_ops.exceptions import Refused
 from migration_ops.models import DirtyKey, PolledVersion
 from migration_ops.sync import capture, polling
 from migration_ops.sync.applier import drain
@@ -127,3 +128,27 @@ def python(script: str, *, failpoint: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def test_a_store_that_is_empty_all_at_once_is_not_believed(polled: AnyMigration) -> None:
+    """As when a failed export is written over the file: putting it back must be enough."""
+    schema.add_rows(*[("a", f"t{number}", "x") for number in range(11)])
+    drain(polled)
+    everything = schema.modern_rows()
+    kept = rows("SELECT * FROM legacy_notes")
+    run("DELETE FROM legacy_notes")
+    with pytest.raises(Refused, match="12 of its rows were migrated before; nothing was deleted"):
+        drain(polled)
+    assert schema.modern_rows() == everything
+    for row in kept:
+        run("INSERT INTO legacy_notes VALUES (%s, %s, %s, %s)", *row)
+    drain(polled)
+    assert schema.modern_rows() == everything
+
+
+def test_the_last_few_rows_may_go(polled: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"))
+    drain(polled)
+    run("DELETE FROM legacy_notes")
+    drain(polled)
+    assert schema.modern_rows() == []
