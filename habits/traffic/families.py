@@ -32,10 +32,11 @@ _WEEKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family and the boards it uses."""
+    """One family and the boards it uses; `email` is what one that was made here logs in with."""
 
     owner: UUID
     boards: tuple[BoardKey, ...]
+    email: str = ""
 
 
 def existing(count: int, *, seed: int) -> list[Family]:
@@ -61,11 +62,12 @@ def existing(count: int, *, seed: int) -> list[Family]:
     return found
 
 
-def made(count: int, *, run: str) -> list[Family]:
-    """New families with accounts of their own, and a child with a few boards each."""
+def made(count: int, *, run: str, password: str | None = None) -> list[Family]:
+    """New families with accounts of their own, and a child with a few boards each; without a password none can log
+    in."""
     families = []
     for number in range(count):
-        user = User.objects.create_user(f"{run}-{number}@{DOMAIN}")
+        user = User.objects.create_user(f"{run}-{number}@{DOMAIN}", password)
         contents = Contents(theme=run, habits=[Line("Brush teeth"), Line("Read a book")])
         keys = []
         for week in range(_WEEKS):
@@ -73,7 +75,7 @@ def made(count: int, *, run: str) -> list[Family]:
             key = family.key_of(user.id, f"{_CHILD} {run} {number}", FIRST_MONDAY + timedelta(weeks=week))
             family.put(*key, contents)
             keys.append(key)
-        families.append(Family(user.id, tuple(keys)))
+        families.append(Family(user.id, tuple(keys), user.email))
     return families
 
 
@@ -82,10 +84,11 @@ def count_made() -> int:
     return _made().count()
 
 
-def remove_made() -> int:
-    """Remove every family that was ever made here, its boards in both stores first; how many there were."""
+def remove_made(run: str = "") -> int:
+    """Remove the families that this run made, or every one that was ever made here, their boards in both stores first;
+    how many there were."""
     removed = 0
-    for user in _made().iterator():
+    for user in _made().filter(email__startswith=run).iterator():
         for key in reading.keys(migration, str(user.id)):
             family.delete(*key)
         Child.objects.filter(user=user).delete()

@@ -22,11 +22,13 @@ from habits.traffic.drivers import Answer, Driver, Failed, InProcess, LineMissin
 from habits.traffic.families import Family
 from habits.traffic.ledger import Ledger, Line
 from habits.traffic.open_loop import send_all
+from habits.traffic.over_http import OverHttp
 from habits.traffic.report import Report, Tally
 from habits.traffic.schedule import Arrival, Kind, Profile, arrivals
 from migration_ops import state
 from migration_ops.backfill.stop import Stop
 from migration_ops.definition import Side
+from migration_ops.exceptions import UnusableInput
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.stages import Stage
 from migration_ops.sync import applier, dirty
@@ -78,7 +80,8 @@ class Run:
             self.tally.served[answer.served] += 1
             if arrival.kind.writes:
                 self.tally.writes += 1
-                self.tally.outcomes[answer.outcome] += 1
+                if answer.outcome:
+                    self.tally.outcomes[answer.outcome] += 1
                 self.tally.write_times.seconds.append(seconds)
             else:
                 self.tally.reads += 1
@@ -218,6 +221,21 @@ def _drain() -> None:
     applier.drain(migration)
 
 
-def whose(count: int, *, make: bool, run: str, seed: int) -> list[Family]:
-    """The families of a run; raises as `families.existing`."""
-    return families.made(count, run=run) if make else families.existing(count, seed=seed)
+def parties(count: int, *, url: str | None, make: bool, run: str, seed: int) -> tuple[Driver, list[Family]]:
+    """How requests are sent, and whose they are. Over HTTP they are those of families made here, for nobody else's
+    password is known.
+
+    Raises:
+        UnusableInput: there is no family, or the web app cannot be used; what was made is gone again.
+    """
+    if url is None:
+        return InProcess(), families.made(count, run=run) if make else families.existing(count, seed=seed)
+    driver = OverHttp(url)
+    password = secrets.token_urlsafe(24)
+    found = families.made(count, run=run, password=password)
+    try:
+        driver.log_in(found, password)
+    except UnusableInput:
+        families.remove_made(run)
+        raise
+    return driver, found

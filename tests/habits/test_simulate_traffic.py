@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from migration_ops.models import DirtyKey
 from migration_ops.sync import capture
 from tests.acceptance.commands import Result, run, start
 from tests.acceptance.modern import query
+from tests.api.server import serving
 from tests.engine.syncing import begin_dual_write, go_to_live, go_to_ramp
 from tests.engine.waiting import wait_until
 
@@ -71,7 +73,7 @@ def sabotaged() -> Iterator[Callable[[str, str, str], None]]:
 
 
 def assert_clean(done: Result) -> None:
-    assert done.exit_code == 0, (done.data, done.errors)
+    assert done.exit_code == 0, (done["failed"], done["findings"], done.errors)
     assert (done["failures"], done["lost"], done["mismatched"], done["stale_reads"], done["left"]) == (0,) * 5
     assert done["checked"] == done["writes"]
 
@@ -214,6 +216,60 @@ def test_requests_that_fail_are_counted_by_their_reason(
     assert done["writes"] == 0
     assert done["failed"] == {"23514": done["failures"]}
     assert (done["lost"], done["mismatched"], done["uncertain"]) == (0, 0, done["failures"])
+
+
+def test_through_the_web_app_it_proves_the_same(installation: str) -> None:
+    begin_dual_write(boards)
+    before = User.objects.count()
+    with serving() as server:
+        done = run("simulate_traffic", *QUICK, "--url", f"http://127.0.0.1:{server.port}")
+    assert_clean(done)
+    assert done["writes"] > 10
+    assert done["served"] == {"legacy": done["writes"] + done["reads"]}
+    assert User.objects.count() == before
+
+
+@only_table
+def test_a_server_that_acknowledges_and_forgets_is_found_out_over_http_too(
+    installation: str, sabotaged: Callable[[str, str, str], None]
+) -> None:
+    sabotaged("habit_tracker", "UPDATE", "NEW.habits := OLD.habits; RETURN NEW;")
+    with serving() as server:
+        done = run("simulate_traffic", *QUICK, "--url", f"http://127.0.0.1:{server.port}")
+    assert done.exit_code == 5
+    assert done["lost"] > 0
+    assert done["stale_reads"] > 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org",
+        "http://192.0.2.1:8000",
+        "http://127.0.0.1.example.org",
+        "http://127.0.0.1@example.org",
+        "https://127.0.0.1:8000",
+        "file:///etc/passwd",
+        "127.0.0.1:8000",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:8000/elsewhere",
+        "",
+    ],
+)
+def test_only_this_machine_is_sent_traffic(transactional_db: None, url: str) -> None:
+    refused = run("simulate_traffic", "--url", url)
+    assert refused.exit_code == 2
+    assert "no address of this machine" in refused.data["error"]
+    assert not User.objects.exists()
+
+
+def test_where_nobody_answers_nothing_is_left_behind(installation: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    before = User.objects.count()
+    refused = run("simulate_traffic", *QUICK, "--url", f"http://127.0.0.1:{port}")
+    assert refused.exit_code == 2
+    assert User.objects.count() == before
 
 
 def test_a_stall_is_seen_by_everybody_who_was_due_meanwhile() -> None:

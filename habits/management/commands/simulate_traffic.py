@@ -14,9 +14,9 @@ from django.core.management.base import CommandParser
 from rich.table import Table
 
 from habits.traffic import families, ledger
-from habits.traffic.drivers import InProcess
+from habits.traffic.over_http import OverHttp
 from habits.traffic.report import Report
-from habits.traffic.run import Run, ledger_file, new_run, proven, whose, would_check
+from habits.traffic.run import Run, ledger_file, new_run, parties, proven, would_check
 from habits.traffic.schedule import Profile
 from migration_ops.backfill.stop import on_signals
 from migration_ops.exceptions import ExitCode, UnusableInput
@@ -47,6 +47,9 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--settle", type=_number(most=600), default=10, metavar="S", help="so long the stores may take to rest (10)"
         )
+        parser.add_argument(
+            "--url", metavar="URL", help="through the web app at this loopback address, with families of its own"
+        )
         parser.add_argument("--make-owners", action="store_true", help="with families of its own, removed at the end")
         parser.add_argument("--keep", action="store_true", help="leave lines, families and the ledger there")
         parser.add_argument("--check", type=Path, metavar="FILE", help="only check the ledger of a run that was killed")
@@ -72,19 +75,22 @@ class Command(OperatorCommand):
         if options["dry_run"]:
             return _would(report, profile, options)
         name = new_run()
+        make_owners = options["make_owners"] or options["url"] is not None
         with on_signals() as stop:
-            found = whose(options["owners"], make=options["make_owners"], run=name, seed=options["seed"])
+            driver, found = parties(
+                options["owners"], url=options["url"], make=make_owners, run=name, seed=options["seed"]
+            )
             report.families(found)
             file = ledger_file(name)
             book = ledger.Ledger(name, file)
-            run = Run(InProcess(), found, book)
+            run = Run(driver, found, book)
             seconds = run.send(profile, threads=options["concurrency"], stop=stop)
             book.close()
             report.sent(run.tally, profile, seconds)
             partial.data |= report.as_json()
         proven(report, book, file=file, **leaving)
-        if options["make_owners"] and not options["keep"] and not report.different:
-            families.remove_made()
+        if make_owners and not options["keep"] and not report.different:
+            families.remove_made(name)
         if stop.requested:
             partial.data |= report.as_json()
             raise Terminated if stop.signal == signal.SIGTERM else KeyboardInterrupt
@@ -99,7 +105,9 @@ def _removed(*, dry_run: bool) -> Outcome:
 
 def _would(report: Report, profile: Profile, options: dict[str, Any]) -> Outcome:
     report.owners, report.unsent = options["owners"], profile.requests
-    if not options["make_owners"]:
+    if options["url"] is not None:
+        OverHttp(options["url"])
+    elif not options["make_owners"]:
         report.families(families.existing(options["owners"], seed=options["seed"]))
     sentence = f"Would send {profile.requests:,} requests in {profile.seconds:g} s for {report.owners:,} families."
     return Outcome({**report.as_json(), "dry_run": True}, (sentence,))
