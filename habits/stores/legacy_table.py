@@ -106,6 +106,10 @@ class LegacyTableStore:
     def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
         return self._load(keys, lock="share" if lock else "").batch()
 
+    def load_rows(self, keys: Collection[BoardKey], rows: Collection[str]) -> Batch[BoardKey, Board]:
+        outcomes = contents_of_rows(row_numbers(rows))
+        return self._assemble([outcome for outcome in outcomes if outcome.key in set(keys)]).batch()
+
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
         missing = missing_exactly(keys)
         return missing - _readable(head.key for head in heads_of_keys(missing).values())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from migration_ops.definition.documents import Json, KeyT
-from migration_ops.definition.pages import KeyPage, Span
+from migration_ops.definition.pages import Batch, KeyPage, Span
 
 DocumentT_contra = TypeVar("DocumentT_contra", contravariant=True)
 
@@ -97,6 +97,15 @@ class KnowsLimits(Protocol[KeyT, DocumentT_contra]):
 
     def refusals(self, documents: Collection[DocumentT_contra]) -> dict[KeyT, str]:
         """Why those of these documents that could not be saved here now could not, a sentence each; reads only."""
+        ...
+
+
+@runtime_checkable
+class LoadsRows(Protocol):
+    """A fast path a legacy store may offer to whoever knows the rows of a document. Without it, `load` finds them."""
+
+    def load_rows(self, keys: Collection[Any], rows: Collection[str]) -> Batch[Any, Any]:
+        """As `load` of these keys, if these are all the rows they have; rows that are gone are absent."""
         ...
 
 

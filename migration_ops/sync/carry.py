@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 
 from migration_ops.backfill.errors import Kind, kind
-from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, Side
+from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, LoadsRows, Side
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage
 from migration_ops.sync import bookkeeping, imported, refusals
@@ -141,10 +141,16 @@ def keep_legacy_ids(migration: AnyMigration, in_legacy: Batch[Any, Any], in_mode
         modern.keep_legacy_ids(unlike)
 
 
-def record_rows(migration: AnyMigration, keys: Collection[Any]) -> Batch[Any, Any]:
+def record_rows(migration: AnyMigration, keys: Collection[Any], *, among: Collection[str] = ()) -> Batch[Any, Any]:
     """Bring lineage, quarantine and merges in step with the legacy rows these keys have after they were written; those
-    rows."""
-    after = migration.legacy().load(keys)
+    rows.
+
+    Args:
+        among: where they are known to be among these, their ids; a row that others added meanwhile brings a notice of
+            its own.
+    """
+    legacy = migration.legacy()
+    after = legacy.load_rows(keys, among) if among and isinstance(legacy, LoadsRows) else legacy.load(keys)
     unsaid = bookkeeping.record(migration, after, looked_at=keys)
     bookkeeping.forget_merges(migration, set(keys) - after.by_key().keys())
     if unsaid:

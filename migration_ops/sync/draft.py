@@ -70,6 +70,7 @@ class Place:
         store: the authority's.
         stage: as the fence keeps it.
         seen: notices about the key that were on the dirty list when the document was loaded.
+        rows: the rows it was loaded from, where the authority has rows.
         sqlstate: of the follower's failure.
     """
 
@@ -78,6 +79,7 @@ class Place:
     store: Store[Any, Any]
     stage: Stage
     seen: frozenset[int] = frozenset()
+    rows: tuple[str, ...] = ()
     sqlstate: str = ""
 
     @property

@@ -86,7 +86,8 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
         if not found.documents:
             raise DocumentHeld
     document = found.by_key().get(key)
-    return Place(migration, Draft(key, document, document, decision), store, now.stage, seen)
+    rows = tuple(link.row for link in found.links if link.key == key)
+    return Place(migration, Draft(key, document, document, decision), store, now.stage, seen, rows)
 
 
 def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch[Any, Any]) -> bool:

@@ -15,6 +15,7 @@ from migration_ops.exceptions import MigrationOpsError
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import limited
 from migration_ops.patience import bounded_by, sqlstate
+from migration_ops.stages import CAPTURING
 from migration_ops.sync import carry, dirty
 from migration_ops.sync.draft import Outcome, Place, put
 from migration_ops.verify.compare import judge
@@ -61,7 +62,7 @@ def _followed(place: Place) -> Outcome:
         carry.keep_legacy_ids(migration, rows, Batch([] if draft.document is None else [draft.document]))
         in_legacy = rows.by_key().get(draft.key)
     else:
-        in_legacy = carry.record_rows(migration, [draft.key]).by_key().get(draft.key)
+        in_legacy = carry.record_rows(migration, [draft.key], among=place.rows).by_key().get(draft.key)
         put(migration.modern(), draft.key, in_legacy)  # with what legacy made of it, such as new ids
         _refuse_if_overtaken(place)
     with connection.cursor() as cursor:
@@ -72,6 +73,8 @@ def _followed(place: Place) -> Outcome:
 
 def _refuse_if_overtaken(place: Place) -> None:
     """Now that the follower's rows are locked, whoever changed them since they were loaded is on the dirty list."""
+    if place.stage not in CAPTURING[place.side.other]:
+        return
     notices = dirty.speaking_of(place.migration, [place.migration.encode_key(place.draft.key)])
     news = {notice for notice, _, side in notices if side is place.side.other} - place.seen
     if news:

@@ -10,6 +10,7 @@ from habits import family
 from habits.board import BoardKey
 from habits.family import Cell, Changed, Contents, Line, NoSuchBoard
 from habits.migration import boards
+from habits.stores.legacy_table import LegacyTableStore
 from habits.stores.modern import ModernStore
 from migration_ops.backfill import service
 from migration_ops.definition import Side
@@ -143,3 +144,10 @@ def test_a_held_week_is_read_from_legacy_and_marked_there_at_every_percentage(in
         [["blue", "", "", "", "", "", ""]],
     ]
     assert ModernStore().absent([BoardKey(OWNER, "달이", MONDAY)])
+
+
+def test_rows_that_are_known_make_the_same_board_as_rows_that_were_found(table: Installation) -> None:
+    table.insert(row(1, week_period="first"), row(2, week_period="second", theme="바다"))
+    key, store = BoardKey(OWNER, "달이", MONDAY), LegacyTableStore()
+    assert store.load_rows([key], ["1", "2", "77"]) == store.load([key])
+    assert store.load_rows([BoardKey(OWNER, "별이", MONDAY)], ["1", "2"]).documents == []
