@@ -24,6 +24,7 @@ from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job, Place
 from migration_ops.conf import settings as engine_settings
 from migration_ops.definition import AnyMigration, Page, Side, Span
+from migration_ops.exceptions import LeaseHeld
 from migration_ops.models import Run, RunKind
 from migration_ops.runs import Plan
 from migration_ops.sync import applier, capture
@@ -191,7 +192,7 @@ class Backfill(RuleBasedStateMachine):
 
     def work(self) -> None:
         try:
-            lease = leases.claim(self.run.pk, 1, engine_settings().lease)
+            lease = self.claim()
             place = Place.read(lease)
             self.done = self.one_batch(lease, place)
         except CrashError:
@@ -201,6 +202,15 @@ class Backfill(RuleBasedStateMachine):
             self.gate.arrived.put("failed")
         finally:
             connections.close_all()
+
+    def claim(self) -> Any:
+        """The server notices only a moment later that whoever held it before hung up."""
+        for _ in range(200):
+            try:
+                return leases.claim(self.run.pk, 1, engine_settings().lease)
+            except LeaseHeld:
+                threading.Event().wait(0.01)
+        return leases.claim(self.run.pk, 1, engine_settings().lease)
 
     def one_batch(self, lease: Any, place: Place) -> bool:
         return batch.run(self.job, lease, place, BATCH, size=BATCH, speed=0.0).place.done
