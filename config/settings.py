@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "migration_ops.web.middleware.RolloutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "habits.web.errors.StoreAway",
@@ -214,3 +215,5 @@ SLACK_WEBHOOK_URL = env.address("SLACK_WEBHOOK_URL")
 
 WAFFLE_FLAG_MODEL = "migration_ops.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False
+WAFFLE_CACHE_NAME = "waffle"
+CACHES["waffle"] = {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}  # a switch is what the database says now

@@ -10,7 +10,10 @@ class MigrationOpsConfig(AppConfig):
 
     def ready(self) -> None:
         from migration_ops import checks, gates, guards  # noqa: PLC0415
+        from migration_ops.models import Flag  # noqa: PLC0415
+        from migration_ops.rollout import flags  # noqa: PLC0415
 
+        Flag.decide = staticmethod(flags.is_active)
         checks.register_all()
         gates.register_all()
         post_migrate.connect(guards.after_migrate, sender=self, dispatch_uid="migration_ops.guards")

@@ -7,7 +7,10 @@
 | `migration_ops.E003` | a registered migration contradicts itself |
 | `migration_ops.E004` | `WAFFLE_FLAG_MODEL` is not the engine's flag |
 | `migration_ops.E005` | the database is not PostgreSQL |
+| `migration_ops.E006` | a setting makes django-waffle say what nobody decided |
 | `migration_ops.W001` | no migration is registered |
+| `migration_ops.W002` | django-waffle's cache keeps what it knows for longer than a second |
+| `migration_ops.W003` | the middleware that decides once a request is missing, or above the one that knows the user |
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import caches
+from django.core.cache.backends.dummy import DummyCache
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's names
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -27,6 +32,7 @@ from migration_ops.definition import AnyMigration
 TAG = "migration_ops"
 
 FLAG_MODEL = "migration_ops.Flag"
+MIDDLEWARE = "migration_ops.web.middleware.RolloutMiddleware"
 
 _LONGEST_NAME = 100
 
@@ -110,7 +116,39 @@ def check_database(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
     return [Error(f"The default database is {vendor}.", hint="Use PostgreSQL 14 to 18.", id="migration_ops.E005")]
 
 
-CHECKS = (check_settings, check_migrations, check_flag_model, check_database)
+_LYING = {
+    "WAFFLE_OVERRIDE": "anybody can switch a flag for themselves with a query string",
+    "WAFFLE_FLAG_DEFAULT": "a flag that does not exist is on",
+    "WAFFLE_CREATE_MISSING_FLAGS": "a misspelled name makes a flag, past the history",
+}
+
+
+def check_waffle(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.E006`, one for each setting that makes waffle lie, and `migration_ops.W002` for its cache."""
+    found: list[CheckMessage] = [
+        Error(f"{name} is on: {means}.", hint=f"Set {name} = False.", id="migration_ops.E006")
+        for name, means in _LYING.items()
+        if getattr(settings, name, False)
+    ]
+    cache = caches[getattr(settings, "WAFFLE_CACHE_NAME", "default")]
+    if not isinstance(cache, DummyCache) and (cache.default_timeout is None or cache.default_timeout > 1):
+        kept = "for ever" if cache.default_timeout is None else f"for {cache.default_timeout:g} s"
+        hint = "Point WAFFLE_CACHE_NAME to a cache with a TIMEOUT of at most 1 s, or to Django's dummy cache."
+        found.append(Warning(f"Waffle's cache keeps switches and samples {kept}.", hint=hint, id="migration_ops.W002"))
+    return found
+
+
+def check_middleware(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.W003`: without it every decision asks anew, and canaries by header or cookie are none."""
+    order = list(getattr(settings, "MIDDLEWARE", []))
+    users = "django.contrib.auth.middleware.AuthenticationMiddleware"
+    if MIDDLEWARE in order and (users not in order or order.index(users) < order.index(MIDDLEWARE)):
+        return []
+    hint = f"Put {MIDDLEWARE!r} into MIDDLEWARE, below {users!r}."
+    return [Warning("The rollout does not know who asks.", hint=hint, id="migration_ops.W003")]
+
+
+CHECKS = (check_settings, check_migrations, check_flag_model, check_database, check_waffle, check_middleware)
 
 
 def register_all() -> None:

@@ -23,7 +23,7 @@ NAME = "MIGRATION_OPS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Durations are `timedelta`, counts and sizes whole numbers.
+    """Durations are `timedelta`, counts and sizes whole numbers, rates and ratios decimal ones.
 
     Attributes:
         fence_timeout: how long a transition tries to get past the writers before it names them and gives up.
@@ -50,6 +50,26 @@ class Settings:
         follower_patience: how long its second half, in the follower, may keep a user waiting.
         dual_write_verified_percent: share of the written documents that are loaded from both stores and compared.
         metrics_flush: how often what a process counted is written to the database.
+        metrics_retention: what was counted longer ago is thrown away; so are read differences and readings of gates.
+        ramp_plan: the percentages of the ramp, rising to 100, each with its soak: how long it has to be watched before
+            the next one.
+        read_patience: how long a read of the modern store may take during the ramp before legacy answers instead.
+        breaker_failures, breaker_window, breaker_pause: after so many failed modern reads within the window a process
+            asks legacy at once, for as long as the pause.
+        shadow_read_percent: share of the reads that are compared with the other store, at `shadow` and `ramp`.
+        shadow_read_patience: how long the second read of a comparison may take.
+        shadow_reads_at_once: comparisons that one process makes at the same time; further ones are left out.
+        evidence_window: what is older says nothing about writes, lag and shadow reads any more.
+        write_failure_rate: a gate wants proof that a smaller share of second writes failed.
+        read_error_rate: a gate wants proof that a smaller share of modern reads failed.
+        read_latency_ratio: p95 of modern reads divided by that of legacy, at most.
+        read_latency_goal: the same, as the migration promised it; said beside the gate, and no condition.
+        sync_lag_limit: how old a change past the app may be when it has reached the other store, for 95 %.
+        evaluate_interval: how often the evaluator computes the gates; silent for three times as long, it is dead.
+        failures_in_a_row: after so many evaluations in a row that fail reads go back by themselves.
+        cool_down: for how long nobody goes forward after reads went back by themselves.
+        override_lifetime: how long an override of gates is in force.
+        canary_share_most: the largest percentage of units that can be served as canaries, outside the plan.
         compare_batch: documents that validation compares in one snapshot.
         suspect_rounds: how often a suspected difference is looked at again.
         suspect_patience: for how long, in all, at the end of a validation.
@@ -92,6 +112,32 @@ class Settings:
     follower_patience: timedelta = timedelta(milliseconds=150)
     dual_write_verified_percent: int = 100
     metrics_flush: timedelta = timedelta(seconds=5)
+    metrics_retention: timedelta = timedelta(days=30)
+
+    ramp_plan: tuple[tuple[float, timedelta], ...] = (
+        (5, timedelta(hours=24)),
+        (20, timedelta(hours=24)),
+        (50, timedelta(hours=48)),
+        (100, timedelta(hours=24)),
+    )
+    read_patience: timedelta = timedelta(seconds=1)
+    breaker_failures: int = 5
+    breaker_window: timedelta = timedelta(seconds=10)
+    breaker_pause: timedelta = timedelta(seconds=5)
+    shadow_read_percent: int = 20
+    shadow_read_patience: timedelta = timedelta(milliseconds=250)
+    shadow_reads_at_once: int = 2
+    evidence_window: timedelta = timedelta(hours=24)
+    write_failure_rate: float = 0.001
+    read_error_rate: float = 0.001
+    read_latency_ratio: float = 1.1
+    read_latency_goal: float = 0.7
+    sync_lag_limit: timedelta = timedelta(milliseconds=100)
+    evaluate_interval: timedelta = timedelta(seconds=15)
+    failures_in_a_row: int = 3
+    cool_down: timedelta = timedelta(hours=1)
+    override_lifetime: timedelta = timedelta(hours=1)
+    canary_share_most: int = 5
 
     compare_batch: int = 1_000
     suspect_rounds: int = 12
@@ -138,15 +184,47 @@ def bad_values(given: Mapping[str, Any]) -> list[str]:
     ]
 
 
+_MAY_BE_ZERO = frozenset({"SHADOW_READ_PERCENT"})
+
+
 def _bad_value(key: str, value: Any) -> str:
     if isinstance(KEYS[key], timedelta):
-        if not isinstance(value, timedelta):
-            return f"{NAME}[{key!r}] must be a timedelta, not {value!r}."
-        if value <= timedelta(0) or value > timedelta(days=366):
-            return f"{NAME}[{key!r}] must be longer than nothing and at most a year, not {value}."
+        return _bad_duration(f"{NAME}[{key!r}]", value)
+    if isinstance(KEYS[key], float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10:
+            return f"{NAME}[{key!r}] must be a number greater than 0 and at most 10, not {value!r}."
+        return ""
+    if isinstance(KEYS[key], tuple):
+        return _bad_plan(key, value)
+    if key in _MAY_BE_ZERO and value == 0 and not isinstance(value, bool):
         return ""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         return f"{NAME}[{key!r}] must be a whole number from 1, not {value!r}."
+    return ""
+
+
+def _bad_duration(name: str, value: Any) -> str:
+    if not isinstance(value, timedelta):
+        return f"{name} must be a timedelta, not {value!r}."
+    if value <= timedelta(0) or value > timedelta(days=366):
+        return f"{name} must be longer than nothing and at most a year, not {value}."
+    return ""
+
+
+def _bad_plan(key: str, value: Any) -> str:
+    name = f"{NAME}[{key!r}]"
+    if not isinstance(value, tuple | list) or not all(
+        isinstance(step, tuple | list) and len(step) == 2 for step in value
+    ):
+        return f"{name} must be a list of pairs, a percentage and the timedelta of its soak, not {value!r}."
+    for percent, soak in value:
+        if isinstance(percent, bool) or not isinstance(percent, int | float) or round(percent, 2) != percent:
+            return f"{name} must name percentages with at most two decimals, not {percent!r}."
+        if bad := _bad_duration(f"The soak at {percent:g} % in {name}", soak):
+            return bad
+    percents = [percent for percent, _ in value]
+    if not percents or percents != sorted(set(percents)) or percents[0] <= 0 or percents[-1] != 100:
+        return f"{name} must rise from more than 0 to 100 %, not {', '.join(f'{percent:g}' for percent in percents)}."
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What the database itself refuses: illegal stages, and any change of what was written for good.
+"""What the database itself refuses: illegal stages, flags that let in more people, changes of what is there for good.
 
 Functions and triggers, made from `TRANSITIONS` and kept in step with this version by `install` after every `migrate`.
 All triggers are `ENABLE ALWAYS`, so that `session_replication_role = replica` does not switch them off. Whoever owns
@@ -87,6 +87,14 @@ BEGIN
         RAISE EXCEPTION 'The version of migration % grows by one; it was %, not %.',
             NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
     END IF;
+    IF TG_OP = 'UPDATE' THEN
+        NEW.step := OLD.step;
+        NEW.stepped_at := OLD.stepped_at;
+        IF (NEW.stage, NEW.percent, NEW.kill) IS DISTINCT FROM (OLD.stage, OLD.percent, OLD.kill) THEN
+            NEW.step := OLD.step + 1;
+            NEW.stepped_at := clock_timestamp();
+        END IF;
+    END IF;
     RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END
 """
@@ -97,7 +105,9 @@ BEGIN
     IF coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
         RETURN NULL;
     END IF;
-    IF (NEW.stage, NEW.percent, NEW.hold, NEW.kill) IS DISTINCT FROM (OLD.stage, OLD.percent, OLD.hold, OLD.kill) THEN
+    IF (NEW.stage, NEW.percent, NEW.hold, NEW.kill, NEW.canary_header, NEW.canary_cookie, NEW.canary_percent)
+       IS DISTINCT FROM
+       (OLD.stage, OLD.percent, OLD.hold, OLD.kill, OLD.canary_header, OLD.canary_cookie, OLD.canary_percent) THEN
         INSERT INTO migration_ops_historyentry
                (migration, at, actor, verb, from_stage, to_stage, reason, evidence, previous_hash, hash)
         VALUES (NEW.name, clock_timestamp(), 'database role ' || session_user, 'changed by SQL', OLD.stage, NEW.stage,
@@ -107,6 +117,80 @@ BEGIN
     RETURN NULL;
 END
 """
+
+# The flag that is named like a migration shows its percentage.
+_STATE_FACE = """
+BEGIN
+    UPDATE migration_ops_flag SET percent = NEW.percent, everyone = NULL, modified = clock_timestamp()
+     WHERE name = NEW.name AND (percent, everyone) IS DISTINCT FROM (NEW.percent, NULL::boolean);
+    RETURN NULL;
+END
+"""
+
+# Past our services a flag of a migration can only take away: what lets more people read modern goes through gates.
+_FLAG_GUARD = f"""
+BEGIN
+    IF pg_trigger_depth() > 1 OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' AND NEW.name <> OLD.name AND EXISTS (
+           SELECT FROM migration_ops_migrationstate AS state WHERE state.name IN (OLD.name, NEW.name)) THEN
+        RAISE EXCEPTION 'The flag of a migration is never renamed, and no other flag takes its name.'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF NOT EXISTS (SELECT FROM migration_ops_migrationstate AS state WHERE state.name = NEW.name) THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.everyone OR NEW.testing OR NEW.superusers OR NEW.staff OR NEW.authenticated OR NEW.rollout
+       OR NEW.languages <> '' OR coalesce(NEW.percent, 0) > (
+           SELECT state.percent FROM migration_ops_migrationstate AS state WHERE state.name = NEW.name) THEN
+        RAISE EXCEPTION 'Flag % belongs to a migration: it can be lowered here, and nothing else.', NEW.name
+            USING ERRCODE = 'check_violation', HINT = 'Use `manage.py rollout advance`, `set` or `canary`.';
+    END IF;
+    RETURN NEW;
+END
+"""
+
+_FLAG_LOWERED = f"""
+DECLARE
+    lowered numeric := 0;
+BEGIN
+    IF pg_trigger_depth() > 1 OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'UPDATE' AND NEW.everyone IS NULL THEN
+        lowered := coalesce(NEW.percent, 0);
+    END IF;
+    UPDATE migration_ops_migrationstate SET percent = lowered, version = version + 1
+     WHERE name = OLD.name AND percent > lowered;
+    RETURN NULL;
+END
+"""
+
+
+def _canaries_guard(what: str) -> str:
+    return f"""
+DECLARE
+    migration text;
+BEGIN
+    SELECT flag.name INTO migration FROM migration_ops_flag AS flag
+      JOIN migration_ops_migrationstate AS state USING (name)
+     WHERE flag.id = (CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END).flag_id;
+    IF migration IS NULL OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
+        RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+    ELSIF TG_OP <> 'DELETE' THEN
+        RAISE EXCEPTION 'Canaries of migration % are named with `manage.py rollout canary`.', migration
+            USING ERRCODE = 'check_violation';
+    END IF;
+    INSERT INTO migration_ops_historyentry
+           (migration, at, actor, verb, from_stage, to_stage, reason, evidence, previous_hash, hash)
+    SELECT name, clock_timestamp(), 'database role ' || session_user, 'canary removed', stage, stage,
+           '', jsonb_build_object('{what}', OLD.{what}_id), '', ''
+      FROM migration_ops_migrationstate WHERE name = migration;
+    RETURN OLD;
+END
+"""
+
 
 _HISTORY_CHAIN = f"""
 DECLARE
@@ -156,6 +240,9 @@ _STATE = "migration_ops_migrationstate"
 _HISTORY = "migration_ops_historyentry"
 _HEAD = "migration_ops_historyhead"
 _IMAGES = "migration_ops_beforeimage"
+_FLAG = "migration_ops_flag"
+_CANARY_USERS = "migration_ops_flag_users"
+_CANARY_GROUPS = "migration_ops_flag_groups"
 
 _CHANGE = _ROW | _BEFORE | _UPDATE | _DELETE
 _EMPTY = _BEFORE | _TRUNCATE
@@ -166,6 +253,11 @@ def triggers() -> tuple[Trigger, ...]:
     return (
         Trigger("migration_ops_state_guard", _STATE, _CHANGE | _INSERT, _stage_guard()),
         Trigger("migration_ops_state_record", _STATE, _ROW | _UPDATE, _STAGE_RECORD),
+        Trigger("migration_ops_state_face", _STATE, _ROW | _INSERT | _UPDATE, _STATE_FACE),
+        Trigger("migration_ops_flag_guard", _FLAG, _ROW | _BEFORE | _INSERT | _UPDATE, _FLAG_GUARD),
+        Trigger("migration_ops_flag_lowered", _FLAG, _ROW | _UPDATE | _DELETE, _FLAG_LOWERED),
+        Trigger("migration_ops_canary_users", _CANARY_USERS, _CHANGE | _INSERT, _canaries_guard("user")),
+        Trigger("migration_ops_canary_groups", _CANARY_GROUPS, _CHANGE | _INSERT, _canaries_guard("group")),
         Trigger("migration_ops_state_no_truncate", _STATE, _EMPTY, _no_truncate(_STATE)),
         Trigger("migration_ops_history_chain", _HISTORY, _ROW | _BEFORE | _INSERT, _HISTORY_CHAIN),
         Trigger("migration_ops_history_append_only", _HISTORY, _CHANGE, _APPEND_ONLY),

@@ -63,28 +63,33 @@ class Transition:
 
 _READY = ("backfill_complete", "quarantine_decided", "validation_clean", "dirty_keys_drained")
 
+DATA_GATES = ("capture_intact", *_READY, "constraints_validated")
+"""Gates that say whether the data is there. For a step that lets somebody read modern nobody can vouch for them."""
+
+_EXPOSING = (
+    *DATA_GATES,
+    "dual_write_success",
+    "shadow_reads_clean",
+    "sync_lag",
+    "evaluator_alive",
+    "cooled_down",
+)
+
+FIRST_EXPOSURE = _EXPOSING
+"""Gates before the first units read modern."""
+
+FURTHER_EXPOSURE = (*_EXPOSING, "read_errors", "read_latency", "soak_elapsed")
+"""Gates before more units do: those who read it already had no errors, no waits, and time enough."""
+
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(Stage.OFF, Stage.DUAL_WRITE, ("preflight_clean",)),
     Transition(Stage.DUAL_WRITE, Stage.SHADOW, ("capture_intact", *_READY)),
     Transition(
         Stage.SHADOW,
         Stage.RAMP,
-        ("capture_intact", *_READY, "constraints_validated", "dual_write_success", "shadow_reads_clean", "sync_lag"),
+        (*DATA_GATES, "dual_write_success", "shadow_reads_clean", "sync_lag"),
     ),
-    Transition(
-        Stage.RAMP,
-        Stage.LIVE,
-        (
-            "capture_intact",
-            *_READY,
-            "constraints_validated",
-            "dual_write_success",
-            "sync_lag",
-            "read_errors",
-            "read_latency",
-            "soak_elapsed",
-        ),
-    ),
+    Transition(Stage.RAMP, Stage.LIVE, ("ramp_complete", *FURTHER_EXPOSURE)),
     Transition(Stage.LIVE, Stage.FROZEN, (*_READY, "soak_elapsed", "second_person")),
     Transition(Stage.FROZEN, Stage.ARCHIVED, ("archive_verified", "second_person")),
     Transition(Stage.ARCHIVED, Stage.DROPPED, ("archive_verified", "quiet_elapsed", "second_person")),

@@ -1,4 +1,5 @@
-"""Selectors: where a migration stands. They read and return values; `transitions` alone changes anything."""
+"""Selectors: where a migration stands. They read and return values; `transitions` and `rollout.control` alone change
+anything."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import connection
+
 from migration_ops.definition import AnyMigration
-from migration_ops.models import MigrationState
 from migration_ops.stages import Stage
 
 CHANNEL = "migration_ops_stage"
@@ -19,10 +21,18 @@ class State:
     """Where a migration stood when it was read.
 
     Attributes:
-        version: grows by one with every change of the stage.
+        percent: share of the units that read modern at `ramp`.
+        hold: nothing moves forward.
+        kill: all reads go to legacy.
+        version: grows by one with every change made by the services.
         capture_since: since when changes past the app are captured; None while they are not.
         capture_lost: how many captures had been lost when capture was last known to be whole.
         changed_at: None when nothing ever happened.
+        canary_header, canary_cookie: names by which staff, or who has a signed cookie, asks for a store; "" for none.
+        canary_percent: share of the units that read modern as canaries, outside the plan.
+        named: whether the flag names canary users or groups.
+        step: grows by one whenever stage, percent or kill change; what was counted at one step is evidence about it.
+        stepped_at: since when the migration is at this step.
     """
 
     name: str
@@ -34,6 +44,25 @@ class State:
     capture_since: datetime | None = None
     capture_lost: int = 0
     changed_at: datetime | None = None
+    canary_header: str = ""
+    canary_cookie: str = ""
+    canary_percent: Decimal = Decimal(0)
+    named: bool = False
+    step: int = 0
+    stepped_at: datetime | None = None
+
+
+# One statement, by hand: every decision begins with it.
+_READ = f"""
+SELECT stage, percent, hold, kill, version, capture_since, capture_lost, changed_at,
+       canary_header, canary_cookie, canary_percent,
+       stage = '{Stage.RAMP.value}' AND EXISTS (
+           SELECT FROM migration_ops_flag AS flag WHERE flag.name = state.name
+              AND (EXISTS (SELECT FROM migration_ops_flag_users AS named WHERE named.flag_id = flag.id)
+                   OR EXISTS (SELECT FROM migration_ops_flag_groups AS named WHERE named.flag_id = flag.id))),
+       step, stepped_at
+  FROM migration_ops_migrationstate AS state WHERE name = %s
+"""
 
 
 def read(migration: AnyMigration, *, lock: bool = False) -> State:
@@ -42,15 +71,10 @@ def read(migration: AnyMigration, *, lock: bool = False) -> State:
     What it says may be past a moment later, unless the caller's transaction holds the fence (`locks.enter_fence`) or
     asked for `lock`, which keeps the row for this transaction alone.
     """
-    rows = MigrationState.objects.filter(name=migration.name)
-    if lock:
-        rows = rows.select_for_update()
-    row = rows.values_list(
-        "stage", "percent", "hold", "kill", "version", "capture_since", "capture_lost", "changed_at"
-    ).first()
-    if row is None:
-        return State(migration.name)
-    return State(migration.name, Stage(row[0]), *row[1:])
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_READ} FOR UPDATE OF state" if lock else _READ, [migration.name])
+        row = cursor.fetchone()
+    return State(migration.name) if row is None else State(migration.name, Stage(row[0]), *row[1:])
 
 
 def stage(migration: AnyMigration) -> Stage:

@@ -7,18 +7,19 @@ stage changed, the history written, and everybody told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
 
-from migration_ops import blockers, conf, fence, gates, guards, history, stages, state
+from migration_ops import blockers, conf, fence, guards, history, stages, state
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.exceptions import FenceBusy, GateClosed, IllegalTransition, Refused, StageChanged
+from migration_ops.exceptions import FenceBusy, IllegalTransition, Refused, StageChanged
 from migration_ops.failpoints import failpoint, label
-from migration_ops.gates import Gate
+from migration_ops.gates import Gate, opening
+from migration_ops.gates.opening import Passage
+from migration_ops.gates.overrides import Vouching
 from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, milliseconds, sqlstate
 from migration_ops.stages import Stage, Transition
@@ -44,13 +45,21 @@ class Step:
 
 
 def advance(
-    migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool = False, version: int | None = None
+    migration: AnyMigration,
+    *,
+    actor: str,
+    reason: str = "",
+    dry_run: bool = False,
+    version: int | None = None,
+    override: bool = False,
 ) -> Step:
-    """One stage forward, if every gate of the step passes before the fence is closed and again behind it.
+    """One stage forward, if every gate of the step is open before the fence is closed and again behind it.
 
     `version` is the state's version the actor decided on; by default the one there is now. A dry run changes nothing.
+    With `override` the actor vouches for those closed gates for which that is possible.
 
     Raises:
+        UnusableInput: an override without a reason.
         IllegalTransition: there is no stage further on.
         Refused: somebody put the migration on hold, or the step belongs to `retire_legacy`.
         GateClosed: not all gates pass; carries them.
@@ -63,11 +72,13 @@ def advance(
     if step is None:
         raise IllegalTransition(f"{migration.name} is at {seen.stage}, the last stage; there is no way forward.")
     _not_retiring(migration, step)
-    _not_held(seen)
-    found = _open(step, gates.evaluate(migration, step.gates))
+    not_held(seen)
+    vouching = Vouching(actor, reason) if override else None
+    found = opening.look(migration, seen, _passage(step), vouching=vouching)
+    opening.require(_passage(step), found)
     if dry_run:
         return Step(seen, _moved(seen, step), found)
-    return _make(migration, seen, step, actor=actor, reason=reason)
+    return _make(migration, seen, step, actor=actor, reason=reason, vouching=vouching)
 
 
 def back(
@@ -119,18 +130,20 @@ def _not_retiring(migration: AnyMigration, step: Transition) -> None:
         )
 
 
-def _not_held(now: State) -> None:
+def not_held(now: State) -> None:
+    """Nothing moves forward on hold, or while the kill switch is on.
+
+    Raises:
+        Refused: it is so.
+    """
     if now.hold:
         raise Refused(f"{now.name} is on hold at {now.stage}: nothing moves forward until somebody takes the hold off.")
+    if now.kill:
+        raise Refused(f"The kill switch of {now.name} is on: nothing moves forward until somebody takes it off.")
 
 
-def _open(step: Transition, found: Sequence[Gate]) -> tuple[Gate, ...]:
-    closed = [gate for gate in found if not gate.passed]
-    if closed:
-        count = f"{len(closed)} of {len(found)} gates are closed"
-        sentences = "".join(f"\n  {gate}" for gate in closed)
-        raise GateClosed(f"Not moved from {step.source} to {step.target}: {count}.{sentences}", found)
-    return tuple(found)
+def _passage(step: Transition) -> Passage:
+    return Passage(f"from {step.source} to {step.target}", step.gates, exposes=step.target is Stage.LIVE)
 
 
 def _moved(before: State, step: Transition) -> State:
@@ -142,13 +155,21 @@ def _moved(before: State, step: Transition) -> State:
     return replace(before, stage=step.target, percent=percent, version=before.version + 1)
 
 
-def _make(migration: AnyMigration, seen: State, step: Transition, *, actor: str, reason: str) -> Step:
+def _make(
+    migration: AnyMigration,
+    seen: State,
+    step: Transition,
+    *,
+    actor: str,
+    reason: str,
+    vouching: Vouching | None = None,
+) -> Step:
     """Try the whole step until it gets its locks; each try makes others wait for a fraction of a second at most."""
     patience = Patience(conf.settings().schema_lock_patience)
     while True:
         try:
             with transaction.atomic(durable=True):
-                return _attempt(migration, seen, step, actor=actor, reason=reason)
+                return _attempt(migration, seen, step, actor=actor, reason=reason, vouching=vouching)
         except OperationalError as error:
             if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK):
                 raise
@@ -161,7 +182,15 @@ def _make(migration: AnyMigration, seen: State, step: Transition, *, actor: str,
         patience.pause()
 
 
-def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: str, reason: str) -> Step:
+def _attempt(
+    migration: AnyMigration,
+    seen: State,
+    step: Transition,
+    *,
+    actor: str,
+    reason: str,
+    vouching: Vouching | None,
+) -> Step:
     lock_timeout = milliseconds(conf.settings().schema_lock_timeout)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout])
@@ -172,8 +201,8 @@ def _attempt(migration: AnyMigration, seen: State, step: Transition, *, actor: s
     if before.version != seen.version:
         raise _changed(before)
     if step.forward:
-        _not_held(before)
-    found = _open(step, gates.evaluate(migration, step.gates, fenced=True))
+        not_held(before)
+    found = opening.pass_through(migration, before, _passage(step), vouching=vouching, fenced=True)
     evidence: dict[str, Any] = {"version": before.version + 1, "gates": [gate.as_dict() for gate in found]}
     switched = {side: _switch_capture(migration, step, side) for side in Side}[Side.LEGACY]
     if switched is False:

@@ -30,6 +30,8 @@ class Gate:
         threshold: what `value` is held against.
         bound: the statistical bound of `value`, where it is an estimate.
         age: seconds since the evidence was collected.
+        clear: it fails, and so clearly that reads go back by themselves.
+        waived: who vouches for it although it does not pass, until when and why; empty for nobody.
     """
 
     id: str
@@ -41,10 +43,16 @@ class Gate:
     threshold: Any = None
     bound: float | None = None
     age: float | None = None
+    clear: bool = False
+    waived: str = ""
 
     @property
     def passed(self) -> bool:
         return self.verdict is Verdict.PASS
+
+    @property
+    def is_open(self) -> bool:
+        return self.passed or bool(self.waived)
 
     def as_dict(self) -> dict[str, Any]:
         """The gate as JSON shows it."""

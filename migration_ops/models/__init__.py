@@ -3,12 +3,15 @@
 from migration_ops.models.difference import BeforeImage, Difference, DifferenceStatus
 from migration_ops.models.dirty_key import DirtyKey
 from migration_ops.models.flag import Flag
+from migration_ops.models.gates import GateOverride, GateReading
+from migration_ops.models.heartbeat import Heartbeat
 from migration_ops.models.history import HistoryEntry, HistoryHead
 from migration_ops.models.imported import ImportedDocument
 from migration_ops.models.lineage import Lineage, MergeRecord
 from migration_ops.models.metric import Metric
 from migration_ops.models.polled_version import PolledVersion
 from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
+from migration_ops.models.read_difference import ReadDifference
 from migration_ops.models.run import Run, RunKind, RunRange, RunStatus
 from migration_ops.models.state import MigrationState
 
@@ -18,6 +21,9 @@ __all__ = [
     "DifferenceStatus",
     "DirtyKey",
     "Flag",
+    "GateOverride",
+    "GateReading",
+    "Heartbeat",
     "HistoryEntry",
     "HistoryHead",
     "ImportedDocument",
@@ -28,6 +34,7 @@ __all__ = [
     "PolledVersion",
     "QuarantineItem",
     "QuarantineStatus",
+    "ReadDifference",
     "Run",
     "RunKind",
     "RunRange",

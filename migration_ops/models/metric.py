@@ -12,8 +12,9 @@ class Metric(models.Model):
 
     Rows of several processes are added up: counts, and latency histograms bucket by bucket.
 
-    `name` says what was done, `side` in which store first, `outcome` how it went; `histogram[n]` counts what took
-    between the n-th and the next bound of `observe.histogram.BOUNDS`.
+    `name` says what was done, `side` in which store first, `outcome` how it went, `cohort` why in that store, `step` at
+    which step of the migration (`MigrationState.step`); `histogram[n]` counts what took between the n-th and the next
+    bound of `observe.histogram.BOUNDS`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -23,6 +24,8 @@ class Metric(models.Model):
     side = models.CharField(_("store"), max_length=10, blank=True)
     outcome = models.CharField(_("outcome"), max_length=30, blank=True)
     sqlstate = models.CharField(_("SQLSTATE"), max_length=40, blank=True)
+    cohort = models.CharField(_("cohort"), max_length=20, db_default="")
+    step = models.BigIntegerField(_("step"), db_default=0)
     count = models.BigIntegerField(_("count"))
     seconds = models.FloatField(_("seconds in all"))
     histogram = ArrayField(models.BigIntegerField(), verbose_name=_("histogram"))
@@ -32,7 +35,8 @@ class Metric(models.Model):
         verbose_name_plural = _("metrics")
         constraints = [
             models.UniqueConstraint(
-                fields=["migration", "minute", "name", "side", "outcome", "sqlstate"], name="metric_once_a_minute"
+                fields=["migration", "minute", "name", "side", "outcome", "sqlstate", "cohort", "step"],
+                name="metric_once_a_minute",
             ),
         ]
 

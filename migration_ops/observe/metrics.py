@@ -10,7 +10,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 _ADD = """
 INSERT INTO migration_ops_metric AS known
-       (migration, minute, name, side, outcome, sqlstate, count, seconds, histogram)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (migration, minute, name, side, outcome, sqlstate) DO UPDATE
+       (migration, minute, name, side, outcome, sqlstate, cohort, step, count, seconds, histogram)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (migration, minute, name, side, outcome, sqlstate, cohort, step) DO UPDATE
    SET count = known.count + excluded.count, seconds = known.seconds + excluded.seconds,
        histogram = ARRAY(SELECT coalesce(one, 0) + coalesce(other, 0)
                            FROM unnest(known.histogram, excluded.histogram) AS both_of (one, other))
@@ -41,13 +41,17 @@ class Measured:
         name: what was done, e.g. `write`.
         side: the store it was done in first.
         outcome: how it went.
-        sqlstate: of what went wrong.
+        sqlstate: of what went wrong, or the name of an error that has none.
+        cohort: why it was done there, as `rollout.routing.Reason` has it.
+        step: of the migration, `State.step`: what was counted at another one is no evidence about this one.
     """
 
     name: str
     side: str = ""
     outcome: str = ""
     sqlstate: str = ""
+    cohort: str = ""
+    step: int = 0
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ def flush() -> bool:
             for key in sorted(counts, key=lambda key: (key[0], key[1], str(key[2]))):
                 migration, minute, measured = key
                 counted = counts[key]
-                row: list[Any] = [migration, minute, measured.name, measured.side, measured.outcome, measured.sqlstate]
+                row: list[Any] = [migration, minute, *astuple(measured)]
                 cursor.execute(_ADD, [*row, counted.count, counted.seconds, counted.buckets])
                 del counts[key]
     except Error as error:

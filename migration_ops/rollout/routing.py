@@ -1,7 +1,11 @@
 """Which store has the word for a unit and for a key, and why. Reads and writes ask the same question.
 
-Order: break-glass pin, kill, stage, then within `ramp` the unit's bucket. A key may be an exception: one that waits to
-be carried over is with the side where it changed, and one with a quarantined row stays in legacy.
+Order: break-glass pin (reads alone), kill, stage; then within `ramp` what staff or a signed cookie ask for, users and
+groups that the flag names, the canaries' share, and the unit's bucket. A key may be an exception: one that waits to be
+carried over is with the side where it changed, and one with a quarantined row stays in legacy.
+
+Whatever mixture of answers the requests of one unit get, nothing is lost by it: writes lock the key, reach both stores,
+and leave what did not reach one of them on the dirty list, which every read and write looks at.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from django.conf import settings as django_settings
 from migration_ops import stages, state
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import QuarantineItem, QuarantineStatus
-from migration_ops.rollout import buckets
+from migration_ops.rollout import buckets, canaries, visitor
 from migration_ops.stages import Stage
 from migration_ops.state import State
 from migration_ops.sync import dirty
@@ -34,6 +38,21 @@ class Reason(StrEnum):
     STAGE = "stage"
     """All units are served from this store at the present stage."""
 
+    HEADER = "header"
+    """Staff asked for this store with the canary header."""
+
+    COOKIE = "cookie"
+    """A canary cookie that we signed for this user, or that staff sent, asks for this store."""
+
+    USER = "user"
+    """The flag names this user as a canary."""
+
+    GROUP = "group"
+    """The flag names a group of this user."""
+
+    CANARY = "canary"
+    """The unit is within the canaries' share."""
+
     BUCKET = "bucket"
     """The unit is within the percentage, or not yet."""
 
@@ -43,19 +62,36 @@ class Reason(StrEnum):
     QUARANTINED = "quarantined"
     """A row of this key waits for a person; until then legacy has the word."""
 
+    FALLBACK = "fallback"
+    """Modern failed, and legacy answered instead."""
+
+    BREAKER = "breaker"
+    """Modern failed often in this process, and is left alone for a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The store that has the word, and why."""
+    """The store that has the word, and why.
+
+    Attributes:
+        step: of the migration when this was decided, `State.step`.
+    """
 
     side: Side
     reason: Reason
+    step: int = 0
 
 
 def of_unit(migration: AnyMigration, unit: str, now: State | None = None) -> Decision:
-    """The store that answers this unit's reads; `now` as for `authority`."""
+    """The store that answers this unit's reads, the same for a whole request; `now` as for `authority`."""
     pinned = pin()
-    return authority(migration, unit, now) if pinned is None else Decision(pinned, Reason.PIN)
+    if pinned is not None:
+        return Decision(pinned, Reason.PIN)
+    asking = visitor.present()
+    if asking is None or now is not None:
+        return authority(migration, unit, now)
+    known = asking.decisions.get((migration.name, unit))
+    return known if isinstance(known, Decision) else authority(migration, unit)
 
 
 def authority(migration: AnyMigration, unit: str, now: State | None = None) -> Decision:
@@ -66,14 +102,51 @@ def authority(migration: AnyMigration, unit: str, now: State | None = None) -> D
     Args:
         now: where the migration stands; read here where it is not given. A writer reads it inside the fence.
     """
-    now = state.read(migration) if now is None else now
+    decision = _decided(migration, unit, state.read(migration) if now is None else now)
+    asking = visitor.present()
+    if asking is not None:
+        asking.decisions[migration.name, unit] = decision
+    return decision
+
+
+def _decided(migration: AnyMigration, unit: str, now: State) -> Decision:
     if now.kill and now.stage.position <= Stage.LIVE.position:
-        return Decision(Side.LEGACY, Reason.KILL)
+        return Decision(Side.LEGACY, Reason.KILL, now.step)
     side = stages.authority(now.stage)
     if side is not None:
-        return Decision(side, Reason.STAGE)
-    within = buckets.is_within(now.percent, migration.name, unit)
-    return Decision(Side.MODERN if within else Side.LEGACY, Reason.BUCKET)
+        return Decision(side, Reason.STAGE, now.step)
+    asked = _asked(now)
+    if asked is not None:
+        return Decision(*asked, now.step)
+    if buckets.is_within(now.percent, migration.name, unit):
+        return Decision(Side.MODERN, Reason.BUCKET, now.step)
+    if buckets.is_within(now.canary_percent, migration.name, unit):
+        return Decision(Side.MODERN, Reason.CANARY, now.step)
+    if now.named:
+        named = canaries.named(migration, unit)
+        if named is not None:
+            return Decision(Side.MODERN, Reason(named), now.step)
+    return Decision(Side.LEGACY, Reason.BUCKET, now.step)
+
+
+def _asked(now: State) -> tuple[Side, Reason] | None:
+    """What the request asks for, if it may ask; a value that names no store asks for nothing."""
+    asking = visitor.present()
+    if asking is None:
+        return None
+    if now.canary_header:
+        side = _side(asking.header(now.canary_header))
+        if side is not None and asking.is_staff():
+            return side, Reason.HEADER
+    if now.canary_cookie:
+        side = _side(asking.cookie(now.canary_cookie))
+        if side is not None:
+            return side, Reason.COOKIE
+    return None
+
+
+def _side(said: str | None) -> Side | None:
+    return next((side for side in Side if side.value == said), None)
 
 
 def of_keys(migration: AnyMigration, keys: Collection[Any], usual: Decision) -> dict[Any, Decision]:
@@ -87,9 +160,9 @@ def of_keys(migration: AnyMigration, keys: Collection[Any], usual: Decision) -> 
         changed.setdefault(encoded[key], set()).add(side)
     for key, sides in changed.items():
         if len(sides) == 1 and usual.side not in sides and usual.reason not in (Reason.PIN, Reason.KILL):
-            decisions[key] = Decision(usual.side.other, Reason.DIRTY)
+            decisions[key] = Decision(usual.side.other, Reason.DIRTY, usual.step)
     for key in held(migration, keys, usual):
-        decisions[key] = Decision(Side.LEGACY, Reason.QUARANTINED)
+        decisions[key] = Decision(Side.LEGACY, Reason.QUARANTINED, usual.step)
     return decisions
 
 

@@ -1,0 +1,1 @@
+"""What the engine does with requests: who asks, and the control room."""
