@@ -7,6 +7,9 @@ table is unlogged: one small statement, nothing on disk to wait for, and after a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,6 +24,9 @@ VALUES (%s, %s, date_trunc('minute', clock_timestamp()), 1)
        minute = excluded.minute
 RETURNING requests, ceil(extract(epoch FROM minute + interval '1 minute' - clock_timestamp()))::int
 """
+
+
+_uncounted: ContextVar[bool] = ContextVar("habits_uncounted", default=False)
 
 
 class Kind(StrEnum):
@@ -38,9 +44,19 @@ def limit(kind: Kind) -> int:
 def count(user: UUID, kind: Kind) -> int:
     """Count one request; for how many seconds the family has to wait with it, 0 if it need not."""
     most = limit(kind)
-    if not most:
+    if not most or _uncounted.get():
         return 0
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, [user, kind.value])
         requests, seconds = cursor.fetchone()
     return max(1, seconds) if requests > most else 0
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Within this block nothing is counted and nobody has to wait: the requests are our own and not the family's."""
+    token = _uncounted.set(True)
+    try:
+        yield
+    finally:
+        _uncounted.reset(token)

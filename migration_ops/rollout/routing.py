@@ -20,7 +20,7 @@ from django.conf import settings as django_settings
 from migration_ops import stages, state
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import QuarantineItem, QuarantineStatus
-from migration_ops.rollout import buckets, canaries, visitor
+from migration_ops.rollout import buckets, canaries, pinning, visitor
 from migration_ops.stages import Stage
 from migration_ops.state import State
 from migration_ops.sync import dirty
@@ -179,9 +179,9 @@ def held(migration: AnyMigration, keys: Collection[Any], usual: Decision) -> set
 
 
 def pin() -> Side | None:
-    """The store to which `DATA_BACKEND` pins all reads, if it does."""
+    """The store to which `DATA_BACKEND` pins all reads, or `pinning` those of this block, if one of them does."""
     pinned = getattr(django_settings, "DATA_BACKEND", "")
-    return Side(pinned) if pinned else None
+    return pinning.here() or (Side(pinned) if pinned else None)
 
 
 def follower_is_written() -> bool:
