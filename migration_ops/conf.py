@@ -45,6 +45,7 @@ class Settings:
         hold_transaction_age: hold back while a transaction of somebody else is older.
         sync_batch: dirty notices that the applier takes at a time.
         sync_poll: how often the applier looks although nobody called.
+        sync_heartbeat: how often the applier says that it is alive, and measures how soon it hears a call.
         sync_retry_first_delay, sync_retry_longest_delay: bounds of its backoff for one key.
         write_patience: how long a user's write waits for what others hold before it is given up.
         follower_patience: how long its second half, in the follower, may keep a user waiting.
@@ -105,6 +106,7 @@ class Settings:
 
     sync_batch: int = 200
     sync_poll: timedelta = timedelta(seconds=1)
+    sync_heartbeat: timedelta = timedelta(seconds=5)
     sync_retry_first_delay: timedelta = timedelta(milliseconds=200)
     sync_retry_longest_delay: timedelta = timedelta(minutes=5)
 

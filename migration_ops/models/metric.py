@@ -6,6 +6,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+BUCKETS = 322
+"""As many as `observe.histogram` has; the database refuses any other number, so that none is read by wrong bounds."""
+
 
 class Metric(models.Model):
     """How often something happened in one minute, and how long it took.
@@ -38,6 +41,7 @@ class Metric(models.Model):
                 fields=["migration", "minute", "name", "side", "outcome", "sqlstate", "cohort", "step"],
                 name="metric_once_a_minute",
             ),
+            models.CheckConstraint(condition=models.Q(histogram__len=BUCKETS), name="metric_histogram_buckets"),
         ]
 
     def __str__(self) -> str:

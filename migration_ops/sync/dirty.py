@@ -15,7 +15,8 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.sync import autonomous
 
 CHANNEL = "migration_ops_dirty"
-"""PostgreSQL channel on which whoever adds to the list calls the applier; the payload is the migration's name."""
+"""PostgreSQL channel on which whoever adds to the list calls the applier; the payload is the migration's name,
+or names a heartbeat of the applier itself."""
 
 _CLAIM = """
 SELECT id, side, row, key FROM migration_ops_dirtykey

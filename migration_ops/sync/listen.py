@@ -8,6 +8,7 @@ from threading import Event
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import psycopg
 from django.db import Error, connection
@@ -17,6 +18,10 @@ from migration_ops.backfill.errors import Backoff
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import MigrationOpsError
+from migration_ops.observe import heartbeat, metrics
+from migration_ops.observe.heartbeat import Role
+from migration_ops.observe.measures import LagOutcome, What
+from migration_ops.observe.metrics import Measured
 from migration_ops.sync import applier, dirty
 
 _REMEMBERED_LAGS = 10_000
@@ -35,6 +40,9 @@ class Listener:
             **{**connection.get_connection_params(), "autocommit": True}
         )
         self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(dirty.CHANNEL)))
+        self._own = f"heartbeat {uuid4()}"
+        self._called = 0.0
+        self._heard: float | None = None
         return self
 
     def __exit__(
@@ -43,15 +51,33 @@ class Listener:
         self._connection.close()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until called, or for so long; whether there was a call. Calls that came before count."""
+        """Wait until called, or for so long; whether somebody called. Calls that came before count."""
         called = False
-        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-            called = True
+        for call in self._connection.notifies(timeout=seconds, stop_after=1):
+            if call.payload == self._own:
+                self._heard = monotonic()
+            else:
+                called = True
         return called
+
+    def call(self) -> None:
+        """Call, as others do, to find out by `echo` how soon that is heard."""
+        self._called, self._heard = monotonic(), None
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [dirty.CHANNEL, self._own])
+
+    def echo(self) -> float | None:
+        """Seconds that the last `call` took until it was heard; None while it was not. Told once."""
+        heard, self._heard = self._heard, None
+        return None if heard is None else heard - self._called
 
 
 class Follower:
     """Works off the list whenever called, and every `sync_poll` at the latest, until told to stop.
+
+    It counts how long each change took. Every `sync_heartbeat` it calls itself, as whoever writes does, and counts how
+    long that took to be heard, the batch it was busy with included: so it is known how soon it turns to a change, also
+    while there is none.
 
     Attributes:
         total: what was done so far; of the lags only the last ten thousand.
@@ -64,6 +90,7 @@ class Follower:
         self._said = ""
         self._lags: deque[float] = deque(maxlen=_REMEMBERED_LAGS)
         self._deadline = float("inf")
+        self._beat_due = 0.0
         self.total = applier.Applied()
 
     def run(self, *, seconds: float | None = None) -> applier.Applied:
@@ -84,6 +111,7 @@ class Follower:
                 connection.close()
                 self._mention(f"The database is not there ({str(error).strip().splitlines()[0]}); trying again.")
                 self._stop.wait(min(_RECONNECT.delay(attempt, 0.0), self._left()))
+        metrics.flush()
         self.total.failed = dirty.failing(self._migration)
         self.total.remaining = dirty.remaining(self._migration)
         self.total.lags = list(self._lags)
@@ -91,15 +119,39 @@ class Follower:
 
     def _listen(self, listener: Listener) -> None:
         while not self._stopping():
-            try:
-                done = applier.drain(self._migration, stop=self._stopping)
-            except MigrationOpsError as problem:
-                self._mention(str(problem))
-            else:
-                self._mention("")
-                self.total.applied += done.applied
-                self._lags.extend(done.lags)
-            listener.wait(min(settings().sync_poll.total_seconds(), self._left()))
+            if monotonic() >= self._beat_due:
+                self._beat_due = monotonic() + settings().sync_heartbeat.total_seconds()
+                listener.call()
+            at_work = self._drain()
+            listener.wait(self._left())
+            if at_work:
+                self._beat(listener.echo())
+
+    def _drain(self) -> bool:
+        """Work off the list; whether the stores could be kept in step at all."""
+        try:
+            done = applier.drain(self._migration, stop=self._stopping)
+        except MigrationOpsError as problem:
+            self._mention(str(problem))
+            return False
+        self._mention("")
+        self.total.applied += done.applied
+        self._lags.extend(done.lags)
+        for lag in done.lags:
+            self._count(What.CHANGE, lag / 1000)
+        return True
+
+    def _beat(self, echo: float | None) -> None:
+        """Say that the list is being worked off and calls are heard, and write down what was counted."""
+        if echo is not None:
+            self._count(What.HEARTBEAT, echo)
+            heartbeat.beat(self._migration, Role.APPLIER)
+            metrics.flush()
+
+    def _count(self, what: What, seconds: float) -> None:
+        late = seconds > settings().sync_lag_limit.total_seconds()
+        outcome = LagOutcome.LATE if late else LagOutcome.IN_TIME
+        metrics.add(self._migration, Measured(what.value, outcome=outcome.value), seconds=seconds)
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or monotonic() >= self._deadline

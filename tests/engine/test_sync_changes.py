@@ -9,16 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import Sum
+from django.db.models.functions import Now
 
 from migration_ops import registry
 from migration_ops.definition import AnyMigration, CapturedTable, Side
 from migration_ops.exceptions import UnusableInput
-from migration_ops.models import DirtyKey
+from migration_ops.models import DirtyKey, Heartbeat, Metric
+from migration_ops.observe import heartbeat
+from migration_ops.observe.heartbeat import Role
 from migration_ops.sync import dirty
 from migration_ops.sync.listen import Follower, Listener
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
@@ -212,6 +217,73 @@ def test_a_call_ends_the_wait_at_once(synced: AnyMigration) -> None:
         assert time.monotonic() - began < 5
         assert listener.wait(0) is False
     assert connection.is_usable()
+
+
+def counted(name: str) -> dict[str, int]:
+    """How often, by outcome."""
+    return dict(Metric.objects.filter(name=name).values_list("outcome").annotate(Sum("count")))
+
+
+def follow(migration: AnyMigration, *, seconds: float = 0.5) -> list[str]:
+    """What the follower said."""
+    said: list[str] = []
+    Follower(migration, stop=threading.Event(), say=said.append).run(seconds=seconds)
+    return said
+
+
+def test_following_counts_how_long_each_change_took(synced: AnyMigration) -> None:
+    schema.add_rows(("a", "t", "x"), ("b", "u", "y"))
+    DirtyKey.objects.filter(row__in=DirtyKey.objects.order_by("id").values("row")[:1]).update(
+        created_at=Now() - timedelta(seconds=7)
+    )
+    follow(synced)
+    assert counted("change") == {"late": 1, "in_time": 1}
+    late = Metric.objects.get(name="change", outcome="late")
+    assert 7 < late.seconds < 30
+
+
+def test_following_says_that_it_is_alive_and_how_soon_it_hears_a_call(synced: AnyMigration, settings: Any) -> None:
+    assert heartbeat.age(synced, Role.APPLIER) is None
+    settings.MIGRATION_OPS = {
+        "SYNC_HEARTBEAT": timedelta(milliseconds=100),
+        "SYNC_POLL": timedelta(milliseconds=10),
+        "SYNC_LAG_LIMIT": timedelta(seconds=10),
+    }
+    follow(synced, seconds=1)
+    age = heartbeat.age(synced, Role.APPLIER)
+    assert age is not None
+    assert age < 30
+    assert heartbeat.age(synced, Role.EVALUATOR) is None
+    heard = counted("heartbeat")
+    assert heard.keys() == {"in_time"}
+    assert 2 <= heard["in_time"] <= 10
+    assert Heartbeat.objects.count() == 1
+
+
+def test_a_heartbeat_that_was_heard_too_late_is_counted_as_late(synced: AnyMigration, settings: Any) -> None:
+    settings.MIGRATION_OPS = {"SYNC_LAG_LIMIT": timedelta(microseconds=1)}
+    follow(synced)
+    assert counted("heartbeat") == {"late": 1}
+
+
+def test_who_cannot_keep_the_stores_in_step_does_not_say_that_it_does(notes: AnyMigration) -> None:
+    assert follow(notes) == [
+        "notes is at stage off: nothing is captured, so there is nothing to sync. Run `manage.py stage advance` first."
+    ]
+    assert heartbeat.age(notes, Role.APPLIER) is None
+    assert counted("heartbeat") == {}
+
+
+def test_the_youngest_heartbeat_counts(synced: AnyMigration) -> None:
+    Heartbeat.objects.create(migration="notes", role="applier", process="gone:1", at=Now() - timedelta(days=3))
+    old = heartbeat.age(synced, Role.APPLIER)
+    assert old == pytest.approx(3 * 86_400, abs=60)
+    heartbeat.beat(synced, Role.APPLIER)
+    heartbeat.beat(synced, Role.APPLIER)
+    young = heartbeat.age(synced, Role.APPLIER)
+    assert young is not None
+    assert young < 60
+    assert Heartbeat.objects.count() == 2
 
 
 @pytest.mark.parametrize("nonsense", ["nan", "inf", "0", "-1", "soon"])
