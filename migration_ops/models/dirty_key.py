@@ -14,6 +14,9 @@ class DirtyKey(models.Model):
     The only retry queue, outbox and trigger log. Rows are only ever inserted and deleted, never updated by writers, so
     that a capture trigger never waits for the applier. Several notices may speak of one key; applying is idempotent.
     Exactly one of `row` (legacy row id) and `key` is set; `row` becomes keys through lineage and content.
+
+    Whoever writes past the app waits for every index, so there is one beside the primary key: it finds rows, and keys
+    for a query that also says `row IS NULL`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -31,9 +34,7 @@ class DirtyKey(models.Model):
         verbose_name = _("dirty key")
         verbose_name_plural = _("dirty keys")
         indexes = [
-            models.Index(fields=["migration", "id"], name="dirty_key_by_migration"),
-            models.Index(fields=["migration", "key"], name="dirty_key_by_key", condition=models.Q(key__isnull=False)),
-            models.Index(fields=["migration", "row"], name="dirty_key_by_row", condition=models.Q(row__isnull=False)),
+            models.Index(fields=["migration", "row", "key"], name="dirty_key_by_row_or_key"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -42,7 +42,10 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {body}
 
 # The UPDATE notes both ids of a row whose id changed; UNION leaves one notice where they are the same. A queue of
 # notifications that somebody keeps from moving on would fail the user's COMMIT when it is full: nobody is called then.
+# An assignment evaluates an expression; PERFORM would run a query for it, and a user waits.
 _BODY = """
+DECLARE
+    called boolean;
 BEGIN
     IF coalesce(current_setting({setting}, true), '') <> '' THEN
         RETURN NULL;
@@ -59,9 +62,7 @@ BEGIN
             SELECT {migration}, {side}, changed, clock_timestamp()
               FROM ({after} UNION {before}) AS rows (changed);
         END IF;
-        IF FOUND AND pg_notification_queue_usage() < 0.5 THEN
-            PERFORM pg_notify({channel}, {migration});
-        END IF;
+        called := FOUND AND pg_notification_queue_usage() < 0.5 AND pg_notify({channel}, {migration}) IS NOT NULL;
     EXCEPTION WHEN OTHERS THEN
         RAISE WARNING 'A change of % was not captured: %', TG_RELID::regclass, SQLERRM;
         BEGIN

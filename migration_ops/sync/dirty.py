@@ -47,7 +47,8 @@ SELECT clock_timestamp()
 
 # By key, as the list names it or as the lineage has the row it names; taken or not.
 _SPEAKING_OF = """
-SELECT id, key, side FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key = ANY(%(keys)s)
+SELECT id, key, side FROM migration_ops_dirtykey
+ WHERE migration = %(migration)s AND row IS NULL AND key = ANY(%(keys)s)
  UNION ALL
 SELECT dirty.id, lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
   JOIN migration_ops_lineage AS lineage
@@ -56,7 +57,7 @@ SELECT dirty.id, lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
 """
 
 _EXCEPTIONAL = """
-SELECT key FROM migration_ops_dirtykey WHERE migration = %(migration)s AND key LIKE %(begins)s
+SELECT key FROM migration_ops_dirtykey WHERE migration = %(migration)s AND row IS NULL AND key LIKE %(begins)s
  UNION
 SELECT lineage.key FROM migration_ops_dirtykey AS dirty
   JOIN migration_ops_lineage AS lineage
@@ -136,7 +137,7 @@ def of_keys(migration: AnyMigration, keys: Collection[Any]) -> list[int]:
     """Ids of the notices that name one of these keys."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND key = ANY(%s)",
+            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND row IS NULL AND key = ANY(%s)",
             [migration.name, [migration.encode_key(key) for key in keys]],
         )
         return [notice for (notice,) in cursor.fetchall()]

@@ -32,7 +32,8 @@ SELECT count(*) FROM migration_ops_lineage AS known
  WHERE known.migration = %(migration)s AND known.source = ''
    AND NOT EXISTS (SELECT FROM migration_ops_seen)
    AND NOT EXISTS (SELECT FROM migration_ops_dirtykey AS dirty
-                    WHERE dirty.migration = known.migration AND (dirty.row = known.row OR dirty.key = known.key))
+                    WHERE dirty.migration = known.migration
+                      AND (dirty.row = known.row OR dirty.row IS NULL AND dirty.key = known.key))
 """
 
 _MARK = """
