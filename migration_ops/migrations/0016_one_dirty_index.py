@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('migration_ops', '0013_sources'),
+        ('migration_ops', '0015_finer_histograms'),
     ]
 
     operations = [
