@@ -71,10 +71,15 @@ def read(migration: AnyMigration, *, lock: bool = False) -> State:
     What it says may be past a moment later, unless the caller's transaction holds the fence (`locks.enter_fence`) or
     asked for `lock`, which keeps the row for this transaction alone.
     """
+    return by_name(migration.name, lock=lock)
+
+
+def by_name(name: str, *, lock: bool = False) -> State:
+    """The state of the migration of this name, whether it is registered or not; as `read`."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{_READ} FOR UPDATE OF state" if lock else _READ, [migration.name])
+        cursor.execute(f"{_READ} FOR UPDATE OF state" if lock else _READ, [name])
         row = cursor.fetchone()
-    return State(migration.name) if row is None else State(migration.name, Stage(row[0]), *row[1:])
+    return State(name) if row is None else State(name, Stage(row[0]), *row[1:])
 
 
 def stage(migration: AnyMigration) -> Stage:

@@ -106,7 +106,7 @@ def _migrate_and_validate(rows: int) -> list[Login]:
 
 
 def _serve(port: int, logins: list[Login]) -> None:
-    heading("Starting web server, worker, scheduler and applier …")
+    heading("Starting web server, worker, scheduler, applier and evaluator …")
     manage("collectstatic", "--noinput", "--verbosity", "0")
     running = services(port, Path(settings.VAR_DIR) / "log")
     try:

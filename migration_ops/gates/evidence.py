@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -24,6 +25,8 @@ from migration_ops.models import (
 )
 from migration_ops.stages import CAPTURING
 from migration_ops.sync import capture
+
+_ALL = Decimal(100)
 
 MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
 
@@ -177,6 +180,18 @@ def constraints_validated(migration: AnyMigration) -> Gate:
     )
 
 
+def ramp_complete(migration: AnyMigration) -> Gate:
+    """All units read modern at `ramp`."""
+    percent = state.read(migration).percent
+    return Gate(
+        id="ramp_complete",
+        verdict=Verdict.PASS if percent == _ALL else Verdict.FAIL,
+        message=f"{percent.normalize():f} % of the units read modern; the ramp goes on until all do.",
+        value=float(percent),
+        threshold=float(_ALL),
+    )
+
+
 EVALUATORS: Mapping[str, Callable[[AnyMigration], Gate]] = {
     evaluator.__name__: evaluator
     for evaluator in (
@@ -187,6 +202,7 @@ EVALUATORS: Mapping[str, Callable[[AnyMigration], Gate]] = {
         validation_clean,
         dirty_keys_drained,
         constraints_validated,
+        ramp_complete,
     )
 }
 """Evaluators by gate id."""

@@ -23,6 +23,7 @@ from migration_ops.exceptions import ExitCode
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.preflight.checks import CHECKS as PREFLIGHT
 from migration_ops.stages import ORDER, TRANSITIONS
+from tests.database import database_url
 from tests.notes import schema
 from tests.notes.migration import notes, register_alone
 
@@ -126,8 +127,11 @@ def test_every_exit_code_is_explained() -> None:
 
 
 @pytest.fixture
-def story(transactional_db: None, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def story(
+    transactional_db: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     """Runs a command on the tiny domain; the keys of what it prints, under the names they have for boards."""
+    monkeypatch.setenv("DATABASE_URL", database_url())  # for the processes that a command starts
     schema.drop_tables()
     schema.create_tables()
     others = register_alone()
@@ -167,6 +171,10 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("sync_changes",),
         ("validate_migration",),
         ("validate_migration", "--repair", "--dry-run"),
+        ("rollout", "status"),
+        ("rollout", "advance"),
+        ("rollout", "hold", "--dry-run"),
+        ("rollout", "self-test", "--processes", "1"),
         ("migration_status",),
         ("verify_history",),
     )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
 from argparse import ArgumentTypeError
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from threading import Event
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -16,7 +13,8 @@ from django.db import transaction
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
-from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.signals import ended_by, stopping_on_signals
 from migration_ops.sync import applier, dirty
 from migration_ops.sync.listen import Follower
 
@@ -43,12 +41,12 @@ class Command(OperatorCommand):
             return _outcome(applier.drain(migration))
         stop = Event()
         follower = Follower(migration, stop=stop, say=self.stderr.write)
-        with _stopping_on_signals(stop) as received:
+        with stopping_on_signals(stop) as received:
             done = follower.run(seconds=options["max_seconds"])
         outcome = _outcome(done)
         if received:
             partial.data |= outcome.data
-            raise Terminated if signal.SIGTERM in received else KeyboardInterrupt
+            raise ended_by(received)
         return outcome
 
 
@@ -82,20 +80,3 @@ def _outcome(done: applier.Applied) -> Outcome:
     lag = "" if p95 is None else f" 95 % of them within {p95:,.0f} ms."
     text = f"{done.applied:,} changes applied, {done.failed:,} failed, {done.remaining:,} remaining.{lag}"
     return Outcome(data, (text,), ExitCode.FAILED if done.failed else ExitCode.DONE)
-
-
-@contextmanager
-def _stopping_on_signals(stop: Event) -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM end the batch in hand first; the signals that came, in order."""
-    received: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-        stop.set()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

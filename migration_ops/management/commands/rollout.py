@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from threading import Event
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.management.base import CommandParser
+from rich.markup import escape
+from rich.table import Table
+
+from migration_ops import overview
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, GateClosed, UnusableInput
+from migration_ops.gates import Gate
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.presentation import gate_table
+from migration_ops.management.signals import ended_by, stopping_on_signals
+from migration_ops.rollout import control, evaluator, self_test, standing
+from migration_ops.rollout.control import Canaries, Change
+from migration_ops.state import State
+
+CHANGING = ("advance", "set", "canary", "hold", "resume", "kill", "unkill", "rollback")
+VERBS = ("status", *CHANGING, "history", "evaluate", "self-test")
+
+
+class Command(OperatorCommand):
+    """`rollout status|advance|set P|canary|hold|resume|kill|unkill|rollback|history|evaluate|self-test`."""
+
+    help = "Move reads to modern step by step, see whether it is safe, and take them back at once."
+    writes_history = True
+    has_dry_run = True
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("verb", nargs="?", default="status", choices=VERBS)
+        parser.add_argument("value", nargs="?", type=_percent, metavar="PERCENT", help="with set: share of the units")
+        parser.add_argument("--override", action="store_true", help="vouch for closed gates, as far as one can")
+        parser.add_argument("--header", metavar="NAME", help="with canary: the header by which staff ask for a store")
+        parser.add_argument("--cookie", metavar="NAME", help="with canary: the cookie that asks for a store")
+        parser.add_argument("--percent", type=_percent, metavar="P", help="with canary: share of the units")
+        parser.add_argument("--user", action="append", default=[], metavar="LOGIN", help="with canary: a user by name")
+        parser.add_argument("--group", action="append", default=[], metavar="NAME", help="with canary: a group by name")
+        parser.add_argument("--off", action="store_true", help="with canary: no canaries any more")
+        parser.add_argument("--follow", action="store_true", help="with evaluate: stay, and do it again and again")
+        parser.add_argument(
+            "--processes", type=int, default=8, metavar="N", help="with self-test: how many (default 8)"
+        )
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        verb = options["verb"]
+        _refuse_strange(verb, options)
+        if verb in CHANGING:
+            return self._changed(migration, verb, options, partial)
+        if verb == "history":
+            return _history(migration)
+        if verb == "evaluate":
+            return self._evaluate(migration, options)
+        if verb == "self-test":
+            return _self_test(migration, options["processes"])
+        return _shown(migration)
+
+    def _changed(self, migration: AnyMigration, verb: str, options: Mapping[str, Any], partial: Partial) -> Outcome:
+        try:
+            change = _CHANGES[verb](migration, options)
+        except GateClosed as error:
+            partial.data |= overview.stage(migration, with_gates=False)
+            partial.data["gates"] = [gate.as_dict() for gate in error.gates if isinstance(gate, Gate)]
+            partial.data["eligible"] = False
+            raise
+        return _shown(migration, change, dry_run=options["dry_run"])
+
+    def _evaluate(self, migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
+        if not options["follow"]:
+            done = evaluator.evaluate(migration)
+            return _shown(migration, sentences=(f"Evaluated {len(done.gates)} gates; done: {done.done or 'nothing'}.",))
+        stop = Event()
+        with stopping_on_signals(stop) as received:
+            evaluator.follow([migration], stop=stop, say=self.stderr.write)
+        raise ended_by(received)
+
+
+def _percent(text: str) -> Decimal:
+    try:
+        return Decimal(text.removesuffix("%").strip())
+    except InvalidOperation:
+        raise ArgumentTypeError(f"{text!r} is no percentage from 0 to 100") from None
+
+
+_BELONGS = {
+    "value": ("set",),
+    "override": ("advance", "set"),
+    "header": ("canary",),
+    "cookie": ("canary",),
+    "percent": ("canary",),
+    "user": ("canary",),
+    "group": ("canary",),
+    "off": ("canary",),
+    "follow": ("evaluate",),
+}
+"""Which option makes sense with which verbs."""
+
+
+def _refuse_strange(verb: str, options: Mapping[str, Any]) -> None:
+    """An option that means nothing here was meant for something else."""
+    for name, verbs in _BELONGS.items():
+        if options[name] not in (None, False, []) and verb not in verbs:
+            said = "A percentage" if name == "value" else f"--{name}"
+            raise UnusableInput(f"{said} belongs to `rollout {' or '.join(verbs)}`, not to {verb}.")
+    if verb == "set" and options["value"] is None:
+        raise UnusableInput("Say which share of the units: `rollout set 20`.")
+    if verb == "canary":
+        chosen = [name for name in ("header", "cookie", "percent", "user", "group") if options[name] not in (None, [])]
+        if bool(chosen) == options["off"]:
+            raise UnusableInput("Say which canaries (--header, --cookie, --percent, --user, --group), or --off.")
+    if not 1 <= options["processes"] <= 64:
+        raise UnusableInput("--processes must be 1 to 64.")
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"actor": options["actor"], "reason": options["reason"], "dry_run": options["dry_run"]}
+
+
+def _canary(migration: AnyMigration, options: Mapping[str, Any]) -> Change:
+    if options["off"]:
+        return control.canary_off(migration, **_said(options))
+    chosen = Canaries(
+        header=options["header"],
+        cookie=options["cookie"],
+        percent=options["percent"],
+        users=tuple(_user(login) for login in options["user"]),
+        groups=tuple(_group(name) for name in options["group"]),
+    )
+    return control.canary(migration, chosen, **_said(options))
+
+
+def _user(login: str) -> Any:
+    users = get_user_model()
+    try:
+        return users._default_manager.get(**{users.USERNAME_FIELD: login})
+    except users.DoesNotExist:
+        raise UnusableInput(f"There is no user {login!r}.") from None
+
+
+def _group(name: str) -> Group:
+    try:
+        return Group.objects.get(name=name)
+    except Group.DoesNotExist:
+        raise UnusableInput(f"There is no group {name!r}.") from None
+
+
+def _advance(migration: AnyMigration, options: Mapping[str, Any]) -> Change:
+    return control.advance(migration, override=options["override"], **_said(options))
+
+
+def _set(migration: AnyMigration, options: Mapping[str, Any]) -> Change:
+    return control.set_percent(migration, options["value"], override=options["override"], **_said(options))
+
+
+def _plain(service: Callable[..., Change]) -> Callable[[AnyMigration, Mapping[str, Any]], Change]:
+    return lambda migration, options: service(migration, **_said(options))
+
+
+_CHANGES: Mapping[str, Callable[[AnyMigration, Mapping[str, Any]], Change]] = {
+    "advance": _advance,
+    "set": _set,
+    "canary": _canary,
+    "hold": _plain(control.hold),
+    "resume": _plain(control.resume),
+    "kill": _plain(control.kill),
+    "unkill": _plain(control.unkill),
+    "rollback": _plain(control.rollback),
+}
+
+
+def _shown(
+    migration: AnyMigration, change: Change | None = None, *, dry_run: bool = False, sentences: tuple[str, ...] = ()
+) -> Outcome:
+    now = standing.look(migration)
+    data = standing.as_dict(migration, now)
+    if change is not None:
+        sentences = (_sentence(change, dry_run),)
+        data |= {
+            "changed": change.before != change.after,
+            "before": _place(change.before),
+            "after": _place(change.after),
+        }
+        if dry_run:
+            data |= {"dry_run": True, "gates": [gate.as_dict() for gate in change.gates] or data["gates"]}
+    text = (*(escape(sentence) for sentence in sentences), *_standing_sentences(now.state, data))
+    shown = data["gates"]
+    return Outcome(data, (*text, gate_table(shown)) if shown else text)
+
+
+def _place(here: State) -> dict[str, Any]:
+    return {"stage": here.stage.value, "percent": float(here.percent), "hold": here.hold, "kill": here.kill}
+
+
+def _sentence(change: Change, dry_run: bool) -> str:
+    if change.before == change.after:
+        return f"Nothing to do: {_words(change.before)}."
+    return f"{'Would move' if dry_run else 'Moved'} from {_words(change.before)} to {_words(change.after)}."
+
+
+def _words(here: State) -> str:
+    """Everything a change can be about, short."""
+    said = [f"{here.stage} at {here.percent.normalize():f} %"]
+    said += [word for word, on in (("on hold", here.hold), ("killed", here.kill)) if on]
+    canaries = [name for name in (here.canary_header, here.canary_cookie) if name]
+    if here.canary_percent:
+        canaries.append(f"{here.canary_percent.normalize():f} %")
+    if here.named:
+        canaries.append("by name")
+    return ", ".join([*said, *([f"canaries {' and '.join(canaries)}"] if canaries else [])])
+
+
+def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[str]:
+    lines = [f"{escape(now.name)}: [bold]{escape(_words(now))}[/]."]
+    if now.kill:
+        lines.append("[red]Killed: every read is answered by legacy.[/]")
+    if now.hold:
+        lines.append("[yellow]On hold: nothing moves forward.[/]")
+    if data["next"] is None:
+        lines.append("There is no step further on.")
+    elif data["eligible"]:
+        lines.append(f"The next step, to {data['next']}, may be made: `rollout advance`.")
+    else:
+        closed = [gate for gate in data["gates"] if gate["verdict"] != "pass" and not gate["waived"]]
+        lines.append(f"The next step is to {data['next']}; {len(closed)} of {len(data['gates'])} gates are closed.")
+    return lines
+
+
+def _history(migration: AnyMigration) -> Outcome:
+    now = standing.look(migration)
+    data = standing.as_dict(migration, now, entries=1_000)
+    table = Table("when", "who", "what", "from", "to", "why")
+    for each in reversed(data["history"]):
+        places = [_spot(each["from"], each["from_percent"]), _spot(each["to"], each["to_percent"])]
+        table.add_row(*map(escape, (each["at"][:19], each["actor"], each["verb"], *places, each["reason"])))
+    return Outcome(data, (table,))
+
+
+def _spot(stage: str, percent: float | None) -> str:
+    return stage if percent is None else f"{stage} {percent:g} %"
+
+
+def _self_test(migration: AnyMigration, processes: int) -> Outcome:
+    seen = self_test.run(migration, processes=processes)
+    data = {**standing.as_dict(migration, standing.look(migration)), "kill_seen_by": list(seen.milliseconds)}
+    in_time = seen.last < self_test.LIMIT * 1000
+    text = f"The last of {processes} processes saw the kill switch after {seen.last:.0f} ms (wanted: under 1,000 ms)."
+    return Outcome(data, (text,), ExitCode.DONE if in_time else ExitCode.FAILED)

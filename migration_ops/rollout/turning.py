@@ -1,0 +1,132 @@
+"""Changes the one row that every decision reads, with its history, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+
+from migration_ops import conf, guards, history, state
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import StageChanged, UnusableInput
+from migration_ops.gates import Gate
+from migration_ops.models import Flag, MigrationState
+from migration_ops.patience import milliseconds
+from migration_ops.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done, or with a dry run would have been; nothing where `before` and `after` are equal.
+
+    Attributes:
+        gates: the evidence of a step forward.
+    """
+
+    before: State
+    after: State
+    gates: tuple[Gate, ...] = ()
+
+
+def seen(migration: AnyMigration, version: int | None) -> State:
+    """The state that somebody decides on.
+
+    Raises:
+        StageChanged: it has another version than the one that was looked at.
+    """
+    now = state.read(migration)
+    if version is not None and version != now.version:
+        raise _changed(now)
+    return now
+
+
+def _changed(now: State) -> StageChanged:
+    return StageChanged(
+        f"{now.name} is at {now.stage} and {now.percent.normalize():f} % now: somebody else changed it in the meantime."
+        " Look again and decide anew."
+    )
+
+
+_COLUMNS = ("percent", "hold", "kill", "canary_header", "canary_cookie", "canary_percent")
+
+
+def turn(
+    migration: AnyMigration,
+    decided_on: State,
+    turned: Callable[[State], tuple[State, tuple[Gate, ...]]],
+    *,
+    verb: str,
+    actor: str,
+    reason: str,
+    also: Mapping[str, Any] | None = None,
+) -> Change:
+    """Make the row say what `turned` makes of it, write the history and tell everybody; a change of nothing is none."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true), set_config(%s, 'yes', true)",
+            [milliseconds(conf.settings().fence_timeout), guards.RECORDED],
+        )
+        MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
+        before = state.read(migration, lock=True)
+        if before.version != decided_on.version:
+            raise _changed(before)
+        wanted, found = turned(before)
+        if wanted == before and not also:
+            return Change(before, before, found)
+        Flag.objects.get_or_create(name=migration.name)
+        cursor.execute(
+            f"UPDATE migration_ops_migrationstate SET {', '.join(f'{name} = %s' for name in _COLUMNS)},"
+            " version = version + 1, changed_at = clock_timestamp() WHERE name = %s",
+            [*(getattr(wanted, name) for name in _COLUMNS), migration.name],
+        )
+        after = state.read(migration)
+        _record(migration, before, after, found, verb=verb, actor=actor, reason=reason, also=also or {})
+        cursor.execute("SELECT pg_notify(%s, %s)", [state.CHANNEL, migration.name])
+    return Change(before, after, found)
+
+
+def _record(
+    migration: AnyMigration,
+    before: State,
+    after: State,
+    found: tuple[Gate, ...],
+    *,
+    verb: str,
+    actor: str,
+    reason: str,
+    also: Mapping[str, Any],
+) -> None:
+    evidence: Mapping[str, Any] = {
+        **also,
+        "version": after.version,
+        "step": after.step,
+        "before": _as_json(before),
+        "after": _as_json(after),
+        "gates": [gate.as_dict() for gate in found],
+    }
+    history.append(
+        migration,
+        actor=actor,
+        verb=verb,
+        reason=reason,
+        from_stage=before.stage.value,
+        to_stage=after.stage.value,
+        evidence=evidence,
+    )
+
+
+def refuse_no_percent(percent: Decimal) -> None:
+    """Raises:
+    UnusableInput: not a percentage from 0 to 100 with at most two decimals.
+    """
+    if not percent.is_finite() or not 0 <= percent <= 100 or percent != round(percent, 2):
+        raise UnusableInput(f"{percent} is no percentage from 0 to 100 with at most two decimals.")
+
+
+def _as_json(here: State) -> dict[str, Any]:
+    """What the database's own record of a change has, too."""
+    said = {name: getattr(here, name) for name in _COLUMNS}
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in said.items()}

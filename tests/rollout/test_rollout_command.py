@@ -1,0 +1,135 @@
+"""`manage.py rollout …`: keys, exit codes, sentences."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from migration_ops import state
+from migration_ops.definition import AnyMigration
+from migration_ops.gates import Verdict
+from migration_ops.models import Flag, HistoryEntry
+from tests.engine.syncing import command
+
+CONTRACT = {"percent", "stage", "eligible", "gates", "history"}
+GATE = {"id", "verdict", "value", "n", "threshold", "message"}
+WHY = ("--actor", "ann", "--reason", "test")
+
+
+def said(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr without `--json`."""
+    out, errors = io.StringIO(), io.StringIO()
+    try:
+        call_command("rollout", *arguments, stdout=out, stderr=errors)
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue(), errors.getvalue()
+    return 0, out.getvalue(), errors.getvalue()
+
+
+@pytest.mark.parametrize("verb", ["status", "history", "evaluate", "hold", "resume", "kill", "unkill", "rollback"])
+def test_every_verb_prints_what_the_contract_says(ramp: AnyMigration, verb: str) -> None:
+    code, printed = command("rollout", verb)
+    assert code == 0
+    assert printed.keys() >= CONTRACT
+    assert all(gate.keys() >= GATE for gate in printed["gates"])
+
+
+def test_status_is_the_default_and_works_before_anything_happened(notes: AnyMigration) -> None:
+    code, printed = command("rollout")
+    assert (code, printed["stage"], printed["percent"], printed["next"]) == (0, "off", 0, "dual_write")
+    assert printed["eligible"] is True
+    assert not HistoryEntry.objects.exists()
+
+
+def test_a_step_by_the_plan(ramp: AnyMigration, good_evidence: None) -> None:
+    code, printed = command("rollout", "advance", "--dry-run", *WHY)
+    assert (code, printed["percent"], printed["after"]["percent"], state.read(ramp).percent) == (0, 0, 5, 0)
+    code, printed = command("rollout", "advance", *WHY)
+    assert (code, printed["percent"], printed["next"], printed["eligible"]) == (0, 5, "ramp at 20 %", True)
+    (entry, *_) = printed["history"]
+    assert {name: entry[name] for name in ("actor", "verb", "from_percent", "to_percent", "reason")} == {
+        "actor": "ann",
+        "verb": "set",
+        "from_percent": 0,
+        "to_percent": 5,
+        "reason": "test",
+    }
+    assert [found["verdict"] for found in entry["gates"]] == ["pass"] * len(entry["gates"])
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_closed_gate_is_exit_4_with_all_gates(
+    ramp: AnyMigration, good_evidence: None, gate_says: Callable[..., None], dry: tuple[str, ...]
+) -> None:
+    gate_says("sync_lag", Verdict.FAIL)
+    code, printed = command("rollout", "advance", *WHY, *dry)
+    assert (code, printed["eligible"], printed["percent"]) == (4, False, 0)
+    assert {gate["id"]: gate["verdict"] for gate in printed["gates"]}["sync_lag"] == "fail"
+    assert "sync_lag" in printed["error"]
+    assert state.read(ramp).percent == 0
+
+
+def test_an_override_needs_a_reason(ramp: AnyMigration) -> None:
+    assert command("rollout", "advance", "--override", "--actor", "ann")[0] == 2
+    assert state.read(ramp).percent == 0
+    code, printed = command("rollout", "set", "5", "--override", *WHY)
+    assert (code, printed["percent"]) == (0, 5)
+
+
+def test_set_down_and_kill_and_back(ramp: AnyMigration) -> None:
+    command("rollout", "set", "5", "--override", *WHY)
+    assert command("rollout", "set", "2.5")[1]["percent"] == 2.5
+    printed = command("rollout", "kill", *WHY)[1]
+    assert (printed["kill"], printed["percent"], printed["eligible"]) == (True, 2.5, False)
+    assert command("rollout", "unkill")[1]["kill"] is False
+    assert command("rollout", "rollback")[1]["percent"] == 0
+    verbs = [entry["verb"] for entry in command("rollout", "history")[1]["history"]]
+    assert verbs[:5] == ["rollback", "unkill", "kill", "set", "set"]
+
+
+def test_canaries(ramp: AnyMigration, people: Any) -> None:
+    people("ann")
+    code, printed = command("rollout", "canary", "--header", "X-Modern", "--percent", "1", "--user", "ann@example.com")
+    assert code == 0
+    assert printed["canary"] == {"header": "X-Modern", "cookie": "", "percent": 1, "named": True}
+    assert command("rollout", "canary", "--off")[1]["canary"]["named"] is False
+    assert Flag.objects.get().users.count() == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("set",),
+        ("set", "101"),
+        ("set", "5.001"),
+        ("advance", "5"),
+        ("hold", "--override"),
+        ("status", "--header", "X"),
+        ("canary",),
+        ("canary", "--off", "--header", "X"),
+        ("canary", "--user", "nobody@example.com"),
+        ("canary", "--group", "none"),
+        ("kill", "--follow"),
+        ("self-test", "--processes", "0"),
+    ],
+)
+def test_what_makes_no_sense_is_exit_2_and_writes_nothing(ramp: AnyMigration, arguments: tuple[str, ...]) -> None:
+    before = HistoryEntry.objects.count()
+    code, printed = command("rollout", *arguments)
+    assert code == 2
+    assert printed["error"]
+    assert HistoryEntry.objects.count() == before
+
+
+def test_it_speaks_in_sentences(ramp: AnyMigration, good_evidence: None) -> None:
+    code, out, _ = said("advance", *WHY)
+    assert code == 0
+    assert "Moved from ramp at 0 % to ramp at 5 %." in out
+    assert "The next step, to ramp at 20 %, may be made" in out
+    assert "Would move from ramp at 5 % to ramp at 5 %, killed." in said("kill", "--dry-run")[1]
+    assert "Nothing to do: ramp at 5 %." in said("unkill")[1]
+    assert "ramp 0 %" in said("history")[1]
