@@ -127,9 +127,7 @@ def test_every_exit_code_is_explained() -> None:
 
 
 @pytest.fixture
-def story(
-    transactional_db: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+def story(transactional_db: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Runs a command on the tiny domain; the keys of what it prints, under the names they have for boards."""
     monkeypatch.setenv("DATABASE_URL", database_url())  # for the processes that a command starts
     schema.drop_tables()

@@ -184,7 +184,6 @@ def _shown(
     if change is not None:
         sentences = (_sentence(change, dry_run),)
         data |= {
-            "changed": change.before != change.after,
             "before": _place(change.before),
             "after": _place(change.after),
         }
