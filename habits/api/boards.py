@@ -43,8 +43,8 @@ def list_children(request: HttpRequest) -> HttpResponse:
 @router.get(f"{CHILD}/weeks", response=list[schemas.WeekOut])
 def list_weeks(request: HttpRequest, name: Name) -> HttpResponse:
     """All weeks of the child, the earliest first."""
-    found = family.weeks(owner(request).pk, name)
-    return _said([representation.week(each) for each in found.boards], found.served)
+    found = family.week_list(owner(request).pk, name)
+    return _said([representation.week(each) for each in found.weeks], found.served)
 
 
 @router.get(WEEK, response={200: schemas.BoardOut, 304: None})

@@ -8,6 +8,7 @@ from typing import Any
 from habits.board import BLANK, Board
 from habits.family import ChildSummary, DayCount, Stats
 from habits.notifications import Listing, Notification
+from habits.summary import WeekSummary
 from habits.templates import Template
 
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -29,12 +30,12 @@ def child(summary: ChildSummary) -> dict[str, Any]:
     }
 
 
-def week(board: Board) -> dict[str, Any]:
+def week(summary: WeekSummary) -> dict[str, Any]:
     return {
-        "week_start": board.key.week_start.isoformat(),
-        "theme": board.theme,
-        "score": board.score,
-        "max_score": board.max_score,
+        "week_start": summary.key.week_start.isoformat(),
+        "theme": summary.theme,
+        "score": summary.score,
+        "max_score": summary.max_score,
     }
 
 

@@ -7,7 +7,18 @@ from habits.family.changing import Cell, Changed, Seen, Written, change, change_
 from habits.family.contents import MOST_CHARACTERS, MOST_HABITS, Contents, Line, TooMuch
 from habits.family.counting import DayCount, Stats, WeekStats, stats
 from habits.family.keys import InvalidChildName, NoSuchBoard, NoSuchWeek, child_name, key_of
-from habits.family.reading import Children, ChildSummary, Held, OneBoard, Weeks, board, children, weeks
+from habits.family.reading import (
+    Children,
+    ChildSummary,
+    Held,
+    OneBoard,
+    WeekList,
+    Weeks,
+    board,
+    children,
+    week_list,
+    weeks,
+)
 
 __all__ = [
     "MOST_CHARACTERS",
@@ -27,6 +38,7 @@ __all__ = [
     "Seen",
     "Stats",
     "TooMuch",
+    "WeekList",
     "WeekStats",
     "Weeks",
     "Written",
@@ -41,5 +53,6 @@ __all__ = [
     "set_marks",
     "stats",
     "tag",
+    "week_list",
     "weeks",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from habits.board import BLANK, DAYS, Board, Mark
-from habits.family.reading import weeks
+from habits.board import BLANK, DAYS
+from habits.family.reading import week_list
+from habits.summary import WeekSummary
 from migration_ops.rollout.routing import Decision
 
 
@@ -48,23 +48,29 @@ def stats(owner: UUID, child: str, last: int) -> Stats:
     Raises:
         NoSuchBoard: the family has no such child.
     """
-    found = weeks(owner, child)
-    shown = found.boards[-last:]
-    return Stats(
-        child=shown[0].key.child,
-        weeks=tuple(WeekStats(b.key.week_start, b.score, b.max_score, _by_day([b])) for b in shown),
-        weekdays=_by_day(shown),
-        served=found.served,
+    found = week_list(owner, child, last=last)
+    counted = tuple(WeekStats(week.key.week_start, week.score, week.max_score, _days(week)) for week in found.weeks)
+    return Stats(found.weeks[0].key.child, counted, _sums(week.days for week in counted), found.served)
+
+
+def _days(week: WeekSummary) -> tuple[DayCount, ...]:
+    columns = zip(*week.marks, strict=True) if week.marks else ((),) * DAYS
+    return tuple(
+        DayCount(
+            day, marks.count("green"), marks.count("yellow"), marks.count("red"), marks.count(BLANK) + marks.count(None)
+        )
+        for day, marks in enumerate(columns)
     )
 
 
-def _by_day(boards: Iterable[Board]) -> tuple[DayCount, ...]:
-    counts: list[Counter[Mark | None]] = [Counter() for _ in range(DAYS)]
-    for each in boards:
-        for line in each.habits:
-            for day, status in enumerate(line.times):
-                counts[day][status] += 1
+def _sums(weeks: Iterable[tuple[DayCount, ...]]) -> tuple[DayCount, ...]:
     return tuple(
-        DayCount(day, seen["green"], seen["yellow"], seen["red"], seen[BLANK] + seen[None])
-        for day, seen in enumerate(counts)
+        DayCount(
+            day,
+            sum(count.green for count in counts),
+            sum(count.yellow for count in counts),
+            sum(count.red for count in counts),
+            sum(count.none for count in counts),
+        )
+        for day, counts in enumerate(zip(*weeks, strict=True))
     )

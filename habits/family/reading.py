@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from uuid import UUID
 
-from habits.board import Board, normal_child_name
+from habits.board import Board, BoardKey, normal_child_name
 from habits.family.keys import NoSuchBoard, existing_key_of
 from habits.migration import boards as migration
+from habits.summary import WeekSummary, summaries
 from migration_ops.rollout import reading
 from migration_ops.rollout.routing import Decision, Reason
 
@@ -42,6 +44,14 @@ class Weeks:
 
 
 @dataclass(frozen=True, slots=True)
+class WeekList:
+    """The weeks of one child in colours, the earliest first."""
+
+    weeks: tuple[WeekSummary, ...]
+    served: Decision
+
+
+@dataclass(frozen=True, slots=True)
 class OneBoard:
     board: Board
     served: Decision
@@ -56,6 +66,26 @@ def children(owner: UUID) -> Children:
         mondays.setdefault(key.child, []).append(key.week_start)
     found = (ChildSummary(name, len(weeks), min(weeks), max(weeks)) for name, weeks in mondays.items())
     return Children(tuple(sorted(found, key=lambda child: child.name)), decision)
+
+
+def week_list(owner: UUID, child: str, *, last: int | None = None) -> WeekList:
+    """The last so many weeks of this child, or every one, in colours.
+
+    Raises:
+        NoSuchBoard: the family has no such child.
+    """
+    name, unit = normal_child_name(child), str(owner)
+
+    def is_its(key: BoardKey) -> bool:
+        return key.child == name
+
+    if last is None:
+        answer = reading.documents(migration, unit, is_its, load=summaries)
+    else:
+        answer = reading.last(migration, unit, is_its, order=attrgetter("week_start"), most=last, load=summaries)
+    if not answer.documents:
+        raise NoSuchBoard
+    return WeekList(tuple(answer.documents[key] for key in sorted(answer.documents)), answer.decision)
 
 
 def weeks(owner: UUID, child: str) -> Weeks:

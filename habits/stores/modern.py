@@ -12,29 +12,33 @@ from django.db import DataError, OperationalError, connection
 
 from habits.board import Board, BoardKey, Habit
 from habits.identifiers import ordered_uuid
-from habits.stores import modern_copy
+from habits.stores import modern_copy, modern_summaries
 from habits.stores.draw import Draw, Lots
 from habits.stores.legacy_ids import legacy_id_kept
 from habits.stores.modern_changes import DETAILS, KEEP_LEGACY_IDS, changes, same, statements
 from habits.stores.modern_rows import READ, Stored, missing_child, read_from, stored_boards, stored_key
+from habits.summary import WeekSummary, summary
 from migration_ops.definition import Batch, CapturedTable, Cursor, KeyPage, Page, RemovedRow, Saved, Span, Stray
 
-FIND = """
-SELECT c.id, w.id
-  FROM ROWS FROM (
+_WANTED = """
+       ROWS FROM (
          unnest(string_to_array(%s, ',')::uuid[]), json_array_elements_text(%s),
          unnest(string_to_array(%s, ',')::date[]), unnest(string_to_array(%s, ',', '')::uuid[])
        ) WITH ORDINALITY AS wanted (owner, child, monday, missing_child, n)
-  LEFT JOIN LATERAL (SELECT id FROM children WHERE user_id = owner AND name = child LIMIT 1) AS c ON true
-  LEFT JOIN LATERAL (
-       SELECT id FROM weeks WHERE child_id = coalesce(c.id, missing_child) AND week_start_date = monday LIMIT 1
-       ) AS w ON true
- ORDER BY n
+  LEFT JOIN LATERAL (SELECT id, user_id, name FROM children WHERE user_id = owner AND name = child LIMIT 1) AS c ON true
 """
-"""`LIMIT 1` keeps the planner from joining by a scan of the whole table while it has no statistics yet. Each list
-travels as one text: the driver makes array literals item by item, ten times as slowly."""
+"""Each list travels as one text: the driver makes array literals item by item, ten times as slowly."""
 
-READ_FOUND = read_from(f"({FIND}) AS wanted (child, id)")
+_ITS_WEEK = """
+  FROM weeks
+ WHERE child_id = coalesce(c.id, missing_child) AND week_start_date = monday
+   AND (c.id IS NOT NULL OR NOT EXISTS (SELECT FROM children WHERE id = missing_child)) LIMIT 1
+"""
+"""`LIMIT 1` keeps the planner from joining by a scan of the whole table while it has no statistics yet."""
+
+FIND = f"SELECT c.id, w.id FROM {_WANTED} LEFT JOIN LATERAL (SELECT id {_ITS_WEEK}) AS w ON true ORDER BY n"
+
+READ_FOUND = read_from(f"{_WANTED} CROSS JOIN LATERAL (SELECT *, xmin {_ITS_WEEK}) AS w")
 """Finds and reads in one: a family waits for it."""
 
 ADD_CHILDREN = """
@@ -167,6 +171,11 @@ class ModernStore:
         else:
             found = list(stored_boards(_query(READ_FOUND, _lists(list(keys))))) if wanted else []
         return Batch(documents=[stored.board for stored in found if stored.board.key in wanted])
+
+    def summaries(self, keys: Collection[BoardKey]) -> dict[BoardKey, WeekSummary]:
+        """In colours alone; a week of which a habit has not exactly one mark a day is read whole."""
+        found, unclear = modern_summaries.summaries(keys)
+        return found | {board.key: summary(board) for board in self.load(unclear).documents}
 
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
         asked = list(keys)

@@ -21,9 +21,7 @@ _READ = """
 SELECT w.id, w.child_id, w.user_id, c.user_id, c.name, w.week_start_date,
        w.week_end_date = w.week_start_date + 6, w.week_end_date::text,
        coalesce(w.theme, ''), coalesce(w.reward, ''), w.reflection::text, w.xmin::text, lines.lines
-  FROM {wanted}
- CROSS JOIN LATERAL (SELECT *, xmin FROM weeks WHERE id = wanted.id LIMIT 1) AS w
-  LEFT JOIN LATERAL (SELECT user_id, name FROM children WHERE id = w.child_id LIMIT 1) AS c ON true
+  FROM {source}
   LEFT JOIN LATERAL (
        SELECT json_agg(json_build_array(
                   h.display_order, h.name, coalesce(h.time_period, ''), h.legacy_id,
@@ -42,12 +40,16 @@ SELECT w.id, w.child_id, w.user_id, c.user_id, c.name, w.week_start_date,
 """`whole` is enough to know that there is one record a day, because no day can have two."""
 
 
-def read_from(wanted: str) -> str:
-    """Reads the weeks whose ids are in the column `id` of this item of a FROM clause, which is called `wanted`."""
-    return _READ.format(wanted=wanted)
+def read_from(source: str) -> str:
+    """Reads the weeks of these items of a FROM clause: `w` is a row of `weeks` with its `xmin`, `c` its child's."""
+    return _READ.format(source=source)
 
 
-READ = read_from("unnest(%s::uuid[]) AS wanted (id)")
+READ = read_from("""
+       unnest(%s::uuid[]) AS wanted (id)
+ CROSS JOIN LATERAL (SELECT *, xmin FROM weeks WHERE id = wanted.id LIMIT 1) AS w
+  LEFT JOIN LATERAL (SELECT user_id, name FROM children WHERE id = w.child_id LIMIT 1) AS c ON true
+""")
 """Takes ids of weeks."""
 
 _ANSWERS = {"bestDay", "easiestHabit", "nextWeekGoal"}
@@ -126,14 +128,15 @@ def _habits(lines: str, monday: date, anomalies: list[str]) -> tuple[Habit, ...]
     for position, (order, name, time_period, legacy_id, marks) in enumerate(json.loads(lines)):
         if order != position:
             anomalies.append(f"habits[{position}].display_order is {order}")
-        times = (_times(marks) if isinstance(marks, str) else None) or _incomplete(marks, position, monday, anomalies)
+        times = (times_of(marks) if isinstance(marks, str) else None) or _incomplete(marks, position, monday, anomalies)
         habits.append(Habit(name, times, time_period, legacy_id))
     return tuple(habits)
 
 
 @lru_cache(maxsize=1 << 15)
-def _times(statuses: str) -> tuple[Mark | None, ...] | None:
-    """Seven marks; None where the text is something else. A status nobody knows stays as it is and will differ."""
+def times_of(statuses: str) -> tuple[Mark | None, ...] | None:
+    """The seven marks of this list; None where it is something else. A status nobody knows stays as it is and will
+    differ."""
     times = tuple(statuses.split(","))
     return cast("tuple[Mark | None, ...]", times) if len(times) == DAYS else None
 

@@ -6,7 +6,7 @@ exception (`routing`) from the other. The answer is the same as if one store had
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,22 @@ from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision
 from migration_ops.sync import dirty
 
+AnyStore = Store[Any, Any] | RowStore[Any, Any]
+Load = Callable[[AnyStore, Collection[Any]], Mapping[Any, Any]]
+"""Reads what is wanted of these keys from a store; absent keys are absent."""
+
+
+def whole(store: AnyStore, keys: Collection[Any]) -> dict[Any, Any]:
+    """The documents themselves."""
+    return store.load(keys).by_key()
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Documents by key, absent ones absent, and which store answered for the unit, or for the one key that was asked.
 
     Attributes:
+        documents: or what `load` read in their place.
         decision: for a single key its own, otherwise the unit's.
     """
 
@@ -36,17 +46,44 @@ def served(migration: AnyMigration, unit: str) -> Decision:
 def document(migration: AnyMigration, key: Any) -> Answer:
     """The document of this key."""
     usual = routing.of_unit(migration, migration.unit(key))
-    decision = routing.of_keys(migration, [key], usual)[key]
-    return Answer(_load(migration, decision.side, [key]), decision)
+    exceptions = [key] if dirty.exceptional_among(migration, [migration.encode_key(key)]) else []
+    decision = routing.of_keys(migration, exceptions, usual).get(key, usual)
+    return Answer(dict(_load(migration, decision.side, [key])), decision)
 
 
-def documents(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = lambda key: True) -> Answer:
-    """All documents of this unit whose keys are wanted."""
+def documents(
+    migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = lambda key: True, *, load: Load = whole
+) -> Answer:
+    """All documents of this unit whose keys are wanted.
+
+    Args:
+        load: for whoever needs less of them than the whole, which a store may give faster.
+    """
     usual = routing.of_unit(migration, unit)
     decisions = _decisions(migration, unit, wanted, usual)
+    return Answer(_load_each(migration, decisions, load), usual)
+
+
+def last(
+    migration: AnyMigration,
+    unit: str,
+    wanted: Callable[[Any], bool],
+    *,
+    order: Callable[[Any], Any],
+    most: int,
+    load: Load = whole,
+) -> Answer:
+    """The last so many of the documents that `documents` would return, in this order of their keys; no others are
+    read."""
+    usual = routing.of_unit(migration, unit)
+    decisions = _decisions(migration, unit, wanted, usual)
+    left = sorted(decisions, key=order)
     found: dict[Any, Any] = {}
-    for side in Side:
-        found |= _load(migration, side, [key for key, decision in decisions.items() if decision.side is side])
+    while left and len(found) < most:
+        # A key that is an exception may have no document, and then makes room for one more.
+        place = max(0, len(left) - (most - len(found)))
+        found |= _load_each(migration, {key: decisions[key] for key in left[place:]}, load)
+        left = left[:place]
     return Answer(found, usual)
 
 
@@ -69,16 +106,23 @@ def _decisions(
     store = migration.store(usual.side)
     if not isinstance(store, ListsUnits):
         raise TypeError(f"The {usual.side} store of {migration.name} cannot list the documents of a unit.")
-    found = {key for key in store.keys_of_unit(unit) if wanted(key)}
+    decisions = {key: usual for key in store.keys_of_unit(unit) if wanted(key)}
     exceptions = {migration.decode_key(key) for key in dirty.exceptional(migration, migration.unit_prefix(unit))}
-    return routing.of_keys(migration, found | {key for key in exceptions if wanted(key)}, usual)
+    return decisions | routing.of_keys(migration, {key for key in exceptions if wanted(key)}, usual)
 
 
-def _load(migration: AnyMigration, side: Side, wanted: Collection[Any]) -> dict[Any, Any]:
+def _load_each(migration: AnyMigration, decisions: Mapping[Any, Decision], load: Load) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for side in Side:
+        found |= _load(migration, side, [key for key, decision in decisions.items() if decision.side is side], load)
+    return found
+
+
+def _load(migration: AnyMigration, side: Side, wanted: Collection[Any], load: Load = whole) -> Mapping[Any, Any]:
     if not wanted:
         return {}
-    store: Store[Any, Any] | RowStore[Any, Any] = migration.modern()
+    store: AnyStore = migration.modern()
     if side is Side.LEGACY:
         # A row that waits for a person does not hide what the other rows of its document say.
         store = migration.legacy().without_rejected()
-    return store.load(wanted).by_key()
+    return load(store, wanted)

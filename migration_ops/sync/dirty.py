@@ -57,16 +57,18 @@ SELECT dirty.id, lineage.key, dirty.side FROM migration_ops_dirtykey AS dirty
 """
 
 _EXCEPTIONAL = """
-SELECT key FROM migration_ops_dirtykey WHERE migration = %(migration)s AND row IS NULL AND key LIKE %(begins)s
+SELECT key FROM migration_ops_dirtykey WHERE migration = %(migration)s AND row IS NULL AND key {are_meant}
  UNION
 SELECT lineage.key FROM migration_ops_dirtykey AS dirty
   JOIN migration_ops_lineage AS lineage
     ON lineage.migration = dirty.migration AND lineage.source = '' AND lineage.row = dirty.row
- WHERE dirty.migration = %(migration)s AND lineage.key LIKE %(begins)s
+ WHERE dirty.migration = %(migration)s AND lineage.key {are_meant}
  UNION
 SELECT key FROM migration_ops_quarantineitem
- WHERE migration = %(migration)s AND source = '' AND status = 'open' AND key LIKE %(begins)s
+ WHERE migration = %(migration)s AND source = '' AND status = 'open' AND key {are_meant}
 """
+_EXCEPTIONAL_OF_PREFIX = _EXCEPTIONAL.format(are_meant="LIKE %(begins)s")
+_EXCEPTIONAL_AMONG = _EXCEPTIONAL.format(are_meant="= ANY(%(keys)s)")
 
 _DEFER = """
 UPDATE migration_ops_dirtykey
@@ -238,7 +240,14 @@ def exceptional(migration: AnyMigration, prefix: str) -> set[str]:
     """Encoded keys with this beginning that are on the list, or of which a row waits in quarantine."""
     with connection.cursor() as cursor:
         begins = prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        cursor.execute(_EXCEPTIONAL, {"migration": migration.name, "begins": begins})
+        cursor.execute(_EXCEPTIONAL_OF_PREFIX, {"migration": migration.name, "begins": begins})
+        return {key for (key,) in cursor.fetchall()}
+
+
+def exceptional_among(migration: AnyMigration, keys: Collection[str]) -> set[str]:
+    """Those of these encoded keys that are on the list, or of which a row waits in quarantine."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXCEPTIONAL_AMONG, {"migration": migration.name, "keys": list(keys)})
         return {key for (key,) in cursor.fetchall()}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from habits import family
 from habits.board import BoardKey
@@ -15,6 +17,7 @@ from habits.stores.modern import ModernStore
 from migration_ops.backfill import service
 from migration_ops.definition import Side
 from migration_ops.models import DirtyKey
+from migration_ops.rollout.pinning import pinned
 from migration_ops.rollout.routing import Reason
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome
@@ -85,6 +88,54 @@ def test_lists_say_the_same_whichever_store_answers(installation: Installation, 
     stats = family.stats(OWNER, "달이", 1)
     assert [(week.week_start, week.score, week.max_score) for week in stats.weeks] == [(date(2025, 8, 4), 1, 14)]
     assert (stats.weekdays[0].green, stats.weekdays[0].none) == (1, 1)
+
+
+def test_the_last_weeks_are_those_that_there_are_to_see(installation: Installation) -> None:
+    """The latest row waits for a person and says nothing without one, so that the week is not counted."""
+    unreadable = [{"id": 1, "name": "물 마시기", "times": ["blue", *[""] * 6]}]
+    installation.insert(
+        row(1, week_period="first", week_start_date="2025-07-21"),
+        row(2, week_period="second", week_start_date="2025-07-28"),
+        row(3, week_period="third", week_start_date="2025-08-04"),
+        row(4, week_period="fourth", week_start_date="2025-08-11", habits=unreadable),
+    )
+    installation.reach("dual_write")
+    applier.drain(boards)
+    service.start(boards, service.Request(actor="test"))
+    for percent in (0, 100):
+        if percent:
+            go_to_ramp(boards, percent=percent)
+        for last, mondays in ((1, [4]), (2, [28, 4]), (3, [21, 28, 4]), (9, [21, 28, 4])):
+            weeks = family.stats(OWNER, "달이", last).weeks
+            assert [week.week_start.day for week in weeks] == mondays, (percent, last)
+        assert len(family.week_list(OWNER, "달이").weeks) == 3
+
+
+@pytest.mark.parametrize("side", Side)
+def test_weeks_that_are_not_shown_are_not_read(table: Installation, side: Side) -> None:
+    table.reach("dual_write")
+    for day in (MONDAY, date(2025, 8, 4)):
+        family.put(OWNER, "달이", day, WEEK)
+    with pinned(side), CaptureQueriesContext(connection) as asked:
+        assert len(family.stats(OWNER, "달이", 1).weeks) == 1
+    said = "\n".join(query["sql"] for query in asked)
+    assert "2025-08-04" in said
+    assert "2025-07-21" not in said
+
+
+@pytest.mark.parametrize("side", Side)
+def test_whether_anything_is_an_exception_is_asked_once_a_read(table: Installation, side: Side) -> None:
+    table.reach("dual_write")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    for read in (
+        lambda: family.children(OWNER),
+        lambda: family.week_list(OWNER, "달이"),
+        lambda: family.weeks(OWNER, "달이"),
+        lambda: family.board(OWNER, "달이", MONDAY),
+    ):
+        with pinned(side), CaptureQueriesContext(connection) as asked:
+            read()
+        assert len([query for query in asked if "quarantine" in query["sql"] or "dirtykey" in query["sql"]]) == 1
 
 
 def test_a_child_of_another_family_does_not_exist(installation: Installation, stage: str) -> None:

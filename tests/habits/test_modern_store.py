@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from habits.board import BLANK_WEEK, Board, BoardKey, Habit, Mark, Reflection, rename_habit
 from habits.stores.habit_matching import matched
 from habits.stores.modern import ModernStore
+from habits.summary import summary
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import Saved, Span
 from tests.habits.strategies import boards, keys
@@ -83,6 +84,7 @@ def test_whatever_board_is_saved_is_loaded_and_scanned_again(documents: list[Boa
         assert store.save(documents) == Saved(written=len(documents))
         expected = {board.key: board for board in documents}
         assert store.load(list(expected)).by_key() == expected
+        assert store.summaries(list(expected)) == {key: summary(board) for key, board in expected.items()}
         assert store.scan(Span(), 100).by_key() == expected
         for board in documents:
             again = loaded(board.key)
@@ -333,6 +335,7 @@ def test_a_planted_defect_is_seen_and_the_next_save_mends_it(defect: str) -> Non
     sound = content()
     query(DEFECTS[defect])
     assert loaded(KEY) != board
+    assert store.summaries([KEY]) == {each.key: summary(each) for each in store.load([KEY]).documents}
     assert store.scan(Span(), 10).documents != [board]
     assert store.save([board]) == Saved(written=1)
     assert loaded(KEY) == board
@@ -358,9 +361,23 @@ def test_a_week_without_a_child_is_seen_by_scans_and_found_again_by_its_key() ->
     assert orphan.key != KEY
     assert orphan.anomalies
     assert store.load([orphan.key]).documents == [orphan]
+    assert store.summaries([orphan.key]) == {orphan.key: summary(orphan)}
     assert store.absent([orphan.key, KEY]) == {KEY}
     assert store.delete([orphan.key]) == 1
     assert counts() == (0, 0, 0, 0)
+
+
+@pytest.mark.django_db
+def test_the_key_of_a_week_without_a_child_leads_nowhere_once_the_child_is_back() -> None:
+    store.save([Board(KEY)])
+    query("CREATE TEMPORARY TABLE gone ON COMMIT DROP AS SELECT * FROM children")
+    query("DELETE FROM children")
+    (orphan,) = store.scan(Span(), 10).documents
+    query("INSERT INTO children SELECT * FROM gone")
+    assert store.load([orphan.key]).documents == []
+    assert store.absent([orphan.key]) == {orphan.key}
+    assert store.delete([orphan.key]) == 0
+    assert loaded(KEY) == Board(KEY)
 
 
 @pytest.mark.django_db
