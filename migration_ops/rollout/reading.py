@@ -20,6 +20,10 @@ Load = Callable[[AnyStore, Collection[Any]], Mapping[Any, Any]]
 """Reads what is wanted of these keys from a store; absent keys are absent."""
 
 
+def _everything(key: Any) -> bool:
+    return True
+
+
 def whole(store: AnyStore, keys: Collection[Any]) -> dict[Any, Any]:
     """The documents themselves."""
     return store.load(keys).by_key()
@@ -52,7 +56,7 @@ def document(migration: AnyMigration, key: Any) -> Answer:
 
 
 def documents(
-    migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = lambda key: True, *, load: Load = whole
+    migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything, *, load: Load = whole
 ) -> Answer:
     """All documents of this unit whose keys are wanted.
 
@@ -87,28 +91,37 @@ def last(
     return Answer(found, usual)
 
 
-def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = lambda key: True) -> set[Any]:
+def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> set[Any]:
     """The keys of all documents that `documents` would return; cheaper, since only exceptions are looked at."""
     usual = routing.of_unit(migration, unit)
-    decisions = _decisions(migration, unit, wanted, usual)
-    plain = {key for key, decision in decisions.items() if decision == usual}
-    exceptions = {key: decision.side for key, decision in decisions.items() if decision != usual}
-    there: set[Any] = set()
-    for side in Side:
-        there |= _load(migration, side, [key for key, its in exceptions.items() if its is side]).keys()
-    return plain | there
+    listed = _listed(migration, unit, wanted, usual)
+    exceptions = _exceptions(migration, unit, wanted, usual)
+    elsewhere = {key: decision for key, decision in exceptions.items() if decision != usual}
+    return (listed - elsewhere.keys()) | _load_each(migration, elsewhere, whole).keys()
 
 
 def _decisions(
     migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision
 ) -> dict[Any, Decision]:
     """For every key of the unit that either is in its usual store or may be an exception."""
+    listed = _listed(migration, unit, wanted, usual)
+    return dict.fromkeys(listed, usual) | _exceptions(migration, unit, wanted, usual)
+
+
+def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision) -> set[Any]:
+    """The keys that the unit has in its usual store."""
     store = migration.store(usual.side)
     if not isinstance(store, ListsUnits):
         raise TypeError(f"The {usual.side} store of {migration.name} cannot list the documents of a unit.")
-    decisions = {key: usual for key in store.keys_of_unit(unit) if wanted(key)}
-    exceptions = {migration.decode_key(key) for key in dirty.exceptional(migration, migration.unit_prefix(unit))}
-    return decisions | routing.of_keys(migration, {key for key in exceptions if wanted(key)}, usual)
+    return set(filter(wanted, store.keys_of_unit(unit)))
+
+
+def _exceptions(
+    migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision
+) -> dict[Any, Decision]:
+    """For every key of the unit that may be an exception, whether or not there is a document of it."""
+    found = map(migration.decode_key, dirty.exceptional(migration, migration.unit_prefix(unit)))
+    return routing.of_keys(migration, set(filter(wanted, found)), usual)
 
 
 def _load_each(migration: AnyMigration, decisions: Mapping[Any, Decision], load: Load) -> dict[Any, Any]:

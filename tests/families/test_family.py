@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -109,6 +110,19 @@ def test_the_last_weeks_are_those_that_there_are_to_see(installation: Installati
             weeks = family.stats(OWNER, "달이", last).weeks
             assert [week.week_start.day for week in weeks] == mondays, (percent, last)
         assert len(family.week_list(OWNER, "달이").weeks) == 3
+
+
+def test_a_week_that_was_deleted_is_gone_though_the_other_store_still_has_it(
+    installation: Installation, settings: Any
+) -> None:
+    installation.reach("dual_write")
+    for day in (MONDAY, date(2025, 8, 4)):
+        family.put(OWNER, "달이", day, WEEK)
+    settings.DUAL_WRITE = False
+    family.delete(OWNER, "달이", MONDAY)
+    assert DirtyKey.objects.count() == 1
+    assert [(child.weeks, child.first_week.month) for child in family.children(OWNER).children] == [(1, 8)]
+    assert [week.key.week_start.month for week in family.week_list(OWNER, "달이").weeks] == [8]
 
 
 @pytest.mark.parametrize("side", Side)
