@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -123,12 +124,26 @@ def keep_flushing() -> None:
 
     For processes that serve for long; call it where they begin, after a fork.
     """
-    threading.Thread(target=_keep_flushing, name="migration_ops.metrics", daemon=True).start()
+    threading.Thread(target=_flush_until, args=[threading.Event()], name="migration_ops.metrics", daemon=True).start()
     atexit.register(flush)
 
 
-def _keep_flushing() -> None:
-    pause = threading.Event()
-    while not pause.wait(settings().metrics_flush.total_seconds()):
+@contextmanager
+def flushing() -> Iterator[None]:
+    """The same for as long as this block lasts."""
+    ended = threading.Event()
+    flusher = threading.Thread(target=_flush_until, args=[ended], name="migration_ops.metrics")
+    flusher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        flusher.join()
+        flush()
+
+
+def _flush_until(ended: threading.Event) -> None:
+    while not ended.wait(settings().metrics_flush.total_seconds()):
         flush()
         connection.close()  # this thread's own; it is needed again only in a few seconds
+    connection.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migration_ops.definition import AnyMigration, ListsUnits, RowStore, Side, Store
-from migration_ops.rollout import routing
+from migration_ops.rollout import routing, shadow
 from migration_ops.rollout.routing import Decision
 from migration_ops.sync import dirty
 
@@ -52,7 +52,9 @@ def document(migration: AnyMigration, key: Any) -> Answer:
     usual = routing.of_unit(migration, migration.unit(key))
     exceptions = [key] if dirty.exceptional_among(migration, [migration.encode_key(key)]) else []
     decision = routing.of_keys(migration, exceptions, usual).get(key, usual)
-    return Answer(dict(_load(migration, decision.side, [key])), decision)
+    answer = Answer(dict(_load(migration, decision.side, [key])), decision)
+    shadow.look(migration, decision, lambda side: [key])
+    return answer
 
 
 def documents(
@@ -65,7 +67,9 @@ def documents(
     """
     usual = routing.of_unit(migration, unit)
     decisions = _decisions(migration, unit, wanted, usual)
-    return Answer(_load_each(migration, decisions, load), usual)
+    answer = Answer(_load_each(migration, decisions, load), usual)
+    shadow.look(migration, usual, lambda side: _listed(migration, unit, wanted, side))
+    return answer
 
 
 def last(
@@ -94,7 +98,7 @@ def last(
 def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> set[Any]:
     """The keys of all documents that `documents` would return; cheaper, since only exceptions are looked at."""
     usual = routing.of_unit(migration, unit)
-    listed = _listed(migration, unit, wanted, usual)
+    listed = _listed(migration, unit, wanted, usual.side)
     exceptions = _exceptions(migration, unit, wanted, usual)
     elsewhere = {key: decision for key, decision in exceptions.items() if decision != usual}
     return (listed - elsewhere.keys()) | _load_each(migration, elsewhere, whole).keys()
@@ -104,15 +108,15 @@ def _decisions(
     migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision
 ) -> dict[Any, Decision]:
     """For every key of the unit that either is in its usual store or may be an exception."""
-    listed = _listed(migration, unit, wanted, usual)
+    listed = _listed(migration, unit, wanted, usual.side)
     return dict.fromkeys(listed, usual) | _exceptions(migration, unit, wanted, usual)
 
 
-def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision) -> set[Any]:
-    """The keys that the unit has in its usual store."""
-    store = migration.store(usual.side)
+def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], side: Side) -> set[Any]:
+    """The keys that the unit has in this store."""
+    store = migration.store(side)
     if not isinstance(store, ListsUnits):
-        raise TypeError(f"The {usual.side} store of {migration.name} cannot list the documents of a unit.")
+        raise TypeError(f"The {side} store of {migration.name} cannot list the documents of a unit.")
     return set(filter(wanted, store.keys_of_unit(unit)))
 
 

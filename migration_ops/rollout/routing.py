@@ -11,7 +11,7 @@ and leave what did not reach one of them on the dirty list, which every read and
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,9 @@ from migration_ops.rollout import buckets, canaries, pinning, visitor
 from migration_ops.stages import Stage
 from migration_ops.state import State
 from migration_ops.sync import dirty
+
+COMPARING = frozenset({Stage.SHADOW, Stage.RAMP})
+"""Stages at which a share of the reads is compared with the other store."""
 
 
 class Reason(StrEnum):
@@ -75,11 +78,13 @@ class Decision:
 
     Attributes:
         step: of the migration when this was decided, `State.step`.
+        compares: whether the stage is one at which reads are compared with the other store.
     """
 
     side: Side
     reason: Reason
     step: int = 0
+    compares: bool = False
 
 
 def of_unit(migration: AnyMigration, unit: str, now: State | None = None) -> Decision:
@@ -102,7 +107,8 @@ def authority(migration: AnyMigration, unit: str, now: State | None = None) -> D
     Args:
         now: where the migration stands; read here where it is not given. A writer reads it inside the fence.
     """
-    decision = _decided(migration, unit, state.read(migration) if now is None else now)
+    now = state.read(migration) if now is None else now
+    decision = replace(_decided(migration, unit, now), compares=now.stage in COMPARING)
     asking = visitor.present()
     if asking is not None:
         asking.decisions[migration.name, unit] = decision
@@ -160,9 +166,9 @@ def of_keys(migration: AnyMigration, keys: Collection[Any], usual: Decision) -> 
         changed.setdefault(encoded[key], set()).add(side)
     for key, sides in changed.items():
         if len(sides) == 1 and usual.side not in sides and usual.reason not in (Reason.PIN, Reason.KILL):
-            decisions[key] = Decision(usual.side.other, Reason.DIRTY, usual.step)
+            decisions[key] = replace(usual, side=usual.side.other, reason=Reason.DIRTY)
     for key in held(migration, keys, usual):
-        decisions[key] = Decision(Side.LEGACY, Reason.QUARANTINED, usual.step)
+        decisions[key] = replace(usual, side=Side.LEGACY, reason=Reason.QUARANTINED)
     return decisions
 
 

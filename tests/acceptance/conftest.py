@@ -12,6 +12,7 @@ from django.db import connection
 from tests.acceptance.commands import run
 from tests.acceptance.modern import query
 from tests.acceptance.oracle import read
+from tests.acceptance.processes import Processes
 from tests.acceptance.source_files import board
 from tests.habits.legacy_database import insert, prepare
 
@@ -59,3 +60,10 @@ def small_table(transactional_db: None) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE habit_tracker")
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    started = Processes(tmp_path)
+    yield started
+    started.kill_all()

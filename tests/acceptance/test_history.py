@@ -8,8 +8,6 @@ backfill and applier are killed with SIGKILL and started anew.
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import signal
 import threading
@@ -20,7 +18,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import call_command
 from django.db import connection, transaction
 
 from habits.migration import boards
@@ -31,6 +28,7 @@ from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.sync import capture
 from tests.acceptance.commands import run
 from tests.acceptance.modern import query
+from tests.acceptance.processes import Processes
 from tests.engine.backfilling import eventually
 from tests.engine.syncing import begin_dual_write, go_to_ramp, second_connection
 from tests.killed import Child
@@ -66,67 +64,6 @@ def installation(transactional_db: None, settings: Any, tmp_path: Path) -> Itera
     capture.remove(boards, side=Side.MODERN)
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS habit_tracker CASCADE")
-
-
-class Processes:
-    """Commands of the product, each in a process of its own, which are killed and started again.
-
-    Attributes:
-        said: what those said that ended by themselves, by command.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.said: list[tuple[str, dict[str, Any]]] = []
-        self._folder = folder
-        self._running: list[tuple[tuple[str, ...], Child]] = []
-
-    def start(self, *arguments: str) -> None:
-        self._running.append((arguments, Child(lambda: self._command(*arguments))))
-
-    def kill(self, command: str, chance: random.Random) -> bool:
-        """Kill one that runs this command, and start it anew; whether there was one."""
-        alive = [each for each in self._running if each[0][0] == command and each[1].is_running]
-        if not alive:
-            return False
-        arguments, victim = chance.choice(alive)
-        victim.send(signal.SIGKILL)
-        assert victim.outcome() == -signal.SIGKILL
-        self._running.remove((arguments, victim))
-        self.start(*arguments)
-        return True
-
-    def wait_for(self, command: str) -> None:
-        """Return when all that run this command have ended by themselves."""
-        for each in [each for each in self._running if each[0][0] == command]:
-            assert each[1].outcome() == 0, each[0]
-            self._running.remove(each)
-
-    def end(self) -> None:
-        """Ask all that still run to end, as an operator does, and wait until they did."""
-        for _, child in self._running:
-            child.send(signal.SIGTERM)
-        for arguments, child in self._running:
-            assert child.outcome() in (0, 128 + signal.SIGTERM), arguments
-        self._running.clear()
-        for file in self._folder.glob("*.said"):
-            if text := file.read_text(encoding="utf-8"):  # nothing was said by those that were killed
-                self.said.append((file.name.partition(".")[0], json.loads(text)))
-
-    def kill_all(self) -> None:
-        for _, child in self._running:
-            child.send(signal.SIGKILL)
-            child.outcome()
-
-    def _command(self, *arguments: str) -> None:
-        with (self._folder / f"{arguments[0]}.{os.getpid()}.said").open("w", encoding="utf-8") as out:
-            call_command(*arguments, "--json", stdout=out)
-
-
-@pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    started = Processes(tmp_path)
-    yield started
-    started.kill_all()
 
 
 def write_past_the_app(rows: list[int], seed: int, names: Path) -> None:

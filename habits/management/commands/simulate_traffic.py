@@ -21,6 +21,7 @@ from habits.traffic.schedule import Profile
 from migration_ops.backfill.stop import on_signals
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
+from migration_ops.observe import metrics
 
 _SHOWN = ("writes", "reads", "failures", "unsent", "p50_ms", "p95_ms", "checked", "lost", "mismatched", "stale_reads")
 
@@ -84,7 +85,8 @@ class Command(OperatorCommand):
             file = ledger_file(name)
             book = ledger.Ledger(name, file)
             run = Run(driver, found, book)
-            seconds = run.send(profile, threads=options["concurrency"], stop=stop)
+            with metrics.flushing():
+                seconds = run.send(profile, threads=options["concurrency"], stop=stop)
             book.close()
             report.sent(run.tally, profile, seconds)
             partial.data |= report.as_json()
