@@ -88,15 +88,16 @@ def contents_of_page(span: Span, limit: int) -> tuple[dict[int, Seen], int | Non
     return page, max(page) if len(page) == limit else end if more else None
 
 
-def contents_of_rows(ids: Collection[int], *, lock: str = "") -> list[Outcome]:
+def contents_of_rows(ids: Collection[int], *, lock: str = "", owners: Collection[UUID] | None = None) -> list[Outcome]:
     """These rows, read and judged; those that are gone are absent.
 
     Args:
         ids: of the rows.
         lock: `share` or `update` keeps them as they are until the end of the transaction.
+        owners: those that are known to have an account, where rows of others do not matter; looked up otherwise.
     """
     sql = f"{_CONTENT} WHERE {AMONG} ORDER BY h.id{_LOCKS[lock]}"
-    return [seen.outcome for piece in _in_pieces(ids) for seen in _seen(sql, [piece])]
+    return [seen.outcome for piece in _in_pieces(ids) for seen in _seen(sql, [piece], owners)]
 
 
 def kept_contents(ids: Collection[int], seen: Mapping[int, Seen]) -> list[Outcome]:
@@ -146,12 +147,12 @@ def _in_pieces(ids: Collection[int]) -> Iterator[str]:
     return (listed(ordered[start : start + _MANY]) for start in range(0, len(ordered), _MANY))
 
 
-def _seen(sql: str, arguments: list[Any]) -> list[Seen]:
+def _seen(sql: str, arguments: list[Any], owners: Collection[UUID] | None = None) -> list[Seen]:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         rows = cursor.fetchall()
-    owners = users_among({row[1] for row in rows if row[1] is not None})
-    return [Seen(_outcome(content, owners), version) for *content, version in rows]
+    known = users_among({row[1] for row in rows if row[1] is not None}) if owners is None else set(owners)
+    return [Seen(_outcome(content, known), version) for *content, version in rows]
 
 
 def _outcome(row: Sequence[Any], owners: set[UUID]) -> Outcome:

@@ -107,7 +107,7 @@ class LegacyTableStore:
         return self._load(keys, lock="share" if lock else "").batch()
 
     def load_rows(self, keys: Collection[BoardKey], rows: Collection[str]) -> Batch[BoardKey, Board]:
-        outcomes = contents_of_rows(row_numbers(rows))
+        outcomes = contents_of_rows(row_numbers(rows), owners={key.owner for key in keys})
         return self._assemble([outcome for outcome in outcomes if outcome.key in set(keys)]).batch()
 
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:

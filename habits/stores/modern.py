@@ -39,7 +39,11 @@ _ITS_WEEK = """
 FIND = f"SELECT c.id, w.id FROM {_WANTED} LEFT JOIN LATERAL (SELECT id {_ITS_WEEK}) AS w ON true ORDER BY n"
 
 READ_FOUND = read_from(f"{_WANTED} CROSS JOIN LATERAL (SELECT *, xmin {_ITS_WEEK}) AS w")
-"""Finds and reads in one: a family waits for it."""
+READ_PLACES = (
+    read_from(f"{_WANTED} LEFT JOIN LATERAL (SELECT *, xmin {_ITS_WEEK}) AS w ON true", more=", c.id") + " ORDER BY n"
+)
+"""These find and read in one, because a family waits for it. The second has a row for every key, in their order, that
+ends with the child's id."""
 
 ADD_CHILDREN = """
 INSERT INTO children (id, user_id, name)
@@ -184,13 +188,14 @@ class ModernStore:
     def save(self, documents: Collection[Board]) -> Saved:
         """Fresh boards are copied in, changed ones changed row by row, equal ones left alone."""
         boards = list(documents)
-        places = _find([board.key for board in boards])
-        fresh = [board for board, place in zip(boards, places, strict=True) if place.week is None]
-        there = {place.week: board for board, place in zip(boards, places, strict=True) if place.week}
+        places = _query(READ_PLACES, _lists([board.key for board in boards])) if boards else []
+        fresh = [(board, child) for board, (week_id, *_, child) in zip(boards, places, strict=True) if week_id is None]
+        there = {week_id: board for board, (week_id, *_) in zip(boards, places, strict=True) if week_id is not None}
+        stored_weeks = stored_boards([stored for *stored, _ in places if stored[0] is not None])
         with _encodable():
             if fresh:
-                _insert(fresh, [place.child for place in places if place.week is None])
-            changed = [stored for stored in _read(there) if not same(stored.board, there[stored.week_id])]
+                _insert([board for board, _ in fresh], [child for _, child in fresh])
+            changed = [stored for stored in stored_weeks if not same(stored.board, there[stored.week_id])]
             if changed:
                 _change(changed, there)
         return Saved(written=len(fresh) + len(changed), unchanged=len(there) - len(changed))

@@ -20,7 +20,7 @@ from habits.board import DAYS, Board, BoardKey, Habit, Mark, Reflection
 _READ = """
 SELECT w.id, w.child_id, w.user_id, c.user_id, c.name, w.week_start_date,
        w.week_end_date = w.week_start_date + 6, w.week_end_date::text,
-       coalesce(w.theme, ''), coalesce(w.reward, ''), w.reflection::text, w.xmin::text, lines.lines
+       coalesce(w.theme, ''), coalesce(w.reward, ''), w.reflection::text, w.xmin::text, lines.lines{more}
   FROM {source}
   LEFT JOIN LATERAL (
        SELECT json_agg(json_build_array(
@@ -40,9 +40,13 @@ SELECT w.id, w.child_id, w.user_id, c.user_id, c.name, w.week_start_date,
 """`whole` is enough to know that there is one record a day, because no day can have two."""
 
 
-def read_from(source: str) -> str:
-    """Reads the weeks of these items of a FROM clause: `w` is a row of `weeks` with its `xmin`, `c` its child's."""
-    return _READ.format(source=source)
+def read_from(source: str, more: str = "") -> str:
+    """Reads the weeks of these items of a FROM clause: `w` is a row of `weeks` with its `xmin`, `c` its child's.
+
+    Args:
+        more: columns to add at the end, with a comma before each.
+    """
+    return _READ.format(source=source, more=more)
 
 
 READ = read_from("""

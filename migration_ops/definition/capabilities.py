@@ -102,10 +102,12 @@ class KnowsLimits(Protocol[KeyT, DocumentT_contra]):
 
 @runtime_checkable
 class LoadsRows(Protocol):
-    """A fast path a legacy store may offer to whoever knows the rows of a document. Without it, `load` finds them."""
+    """A fast path a legacy store may offer to whoever loaded documents in this transaction, and so knows their rows.
+    Without it, `load` finds them."""
 
     def load_rows(self, keys: Collection[Any], rows: Collection[str]) -> Batch[Any, Any]:
-        """As `load` of these keys, if these are all the rows they have; rows that are gone are absent."""
+        """As `load` of these keys, if these are all the rows they have and all their units are known; rows that are
+        gone are absent."""
         ...
 
 

@@ -15,13 +15,17 @@ from django.db import connection
 from migration_ops.definition import AnyMigration, Batch, Merge, Rejection, Side
 from migration_ops.sync import dirty
 
-# Lists travel as JSON: the driver makes an array literal ten times as slowly, string by string.
+# Lists travel as JSON: the driver makes an array literal ten times as slowly, string by string. `LIMIT 1` keeps the
+# planner, which does not know how short they are, from joining by a scan of the whole lineage. A user waits for this,
+# and usually nothing else is known of the rows: it is quicker to look along than to find that out by statements.
 _LINEAGE = """
 WITH said AS MATERIALIZED (
     SELECT row, key, code, fingerprint
       FROM ROWS FROM (json_array_elements_text(%(rows)s), json_array_elements_text(%(keys)s),
                       json_array_elements_text(%(codes)s), json_array_elements_text(%(fingerprints)s))
            AS lists (row, key, code, fingerprint)
+), document AS MATERIALIZED (
+    SELECT json_array_elements_text(%(documents)s) AS key
 ), written AS (
     INSERT INTO migration_ops_lineage AS known (migration, source, row, key, code, fingerprint)
     SELECT %(migration)s, %(source)s, row, key, code, fingerprint FROM said
@@ -33,13 +37,28 @@ WITH said AS MATERIALIZED (
     DELETE FROM migration_ops_importeddocument AS imported USING said
      WHERE %(source)s = '' AND imported.migration = %(migration)s AND imported.key = said.key
 )
-SELECT DISTINCT before.key
-  FROM said JOIN migration_ops_lineage AS before
-    ON before.migration = %(migration)s AND before.source = %(source)s AND before.row = said.row
- WHERE before.key IS DISTINCT FROM said.key AND before.key IS NOT NULL
+SELECT ARRAY(SELECT DISTINCT before.key
+               FROM said CROSS JOIN LATERAL (
+                    SELECT key FROM migration_ops_lineage AS known
+                     WHERE known.migration = %(migration)s AND known.source = %(source)s AND known.row = said.row
+                     LIMIT 1) AS before
+              WHERE before.key IS DISTINCT FROM said.key AND before.key IS NOT NULL),
+       EXISTS (SELECT FROM migration_ops_quarantineitem
+                WHERE migration = %(migration)s AND source = %(source)s AND status <> 'resolved'
+                  AND row = ANY(ARRAY(SELECT row FROM said WHERE code IS NULL))),
+       EXISTS (SELECT FROM migration_ops_quarantineitem
+                WHERE migration = %(migration)s AND source = %(source)s AND status <> 'resolved' AND refused
+                  AND key = ANY(ARRAY(SELECT key FROM document))),
+       EXISTS (SELECT FROM migration_ops_mergerecord
+                WHERE migration = %(migration)s AND source = %(source)s
+                  AND key = ANY(ARRAY(SELECT key FROM document))),
+       ARRAY(SELECT row FROM migration_ops_lineage
+              WHERE migration = %(migration)s AND source = %(source)s
+                AND key = ANY(ARRAY(SELECT json_array_elements_text(%(looked_at)s)))
+              EXCEPT SELECT row FROM said)
 """
-"""Writes what is said and returns the keys that rows had until then and have no longer: all parts of a statement see
-the tables as they were before it. A document of which the legacy store has a row is no longer a file's."""
+"""Writes what is said and returns what was known until then (`_Known`): all parts of a statement see the tables as they
+were before it. A document of which the legacy store has a row is no longer a file's."""
 
 # An acceptance holds while the row stays as it was; whatever else changes opens the item again.
 _QUARANTINE = """
@@ -101,25 +120,6 @@ ON CONFLICT (migration, source, key) DO UPDATE
 """
 
 
-# A user waits for this, and usually there is nothing: one look is quicker than finding that out statement by statement.
-_STANDING = """
-WITH document AS MATERIALIZED (SELECT json_array_elements_text(%(keys)s) AS key)
-SELECT EXISTS (SELECT FROM migration_ops_quarantineitem
-                WHERE migration = %(migration)s AND source = %(source)s AND status <> 'resolved'
-                  AND row = ANY(ARRAY(SELECT json_array_elements_text(%(rows)s)))),
-       EXISTS (SELECT FROM migration_ops_quarantineitem
-                WHERE migration = %(migration)s AND source = %(source)s AND status <> 'resolved' AND refused
-                  AND key = ANY(ARRAY(SELECT key FROM document))),
-       EXISTS (SELECT FROM migration_ops_mergerecord
-                WHERE migration = %(migration)s AND source = %(source)s
-                  AND key = ANY(ARRAY(SELECT key FROM document))),
-       ARRAY(SELECT row FROM migration_ops_lineage
-              WHERE migration = %(migration)s AND source = %(source)s
-                AND key = ANY(ARRAY(SELECT json_array_elements_text(%(looked_at)s)))
-              EXCEPT SELECT json_array_elements_text(%(said)s))
-"""
-
-
 def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collection[Any] = ()) -> set[str]:
     """Make lineage, quarantine and merges say what this batch says of its rows and documents.
 
@@ -132,19 +132,19 @@ def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collec
     Returns: the rows that the lineage has for the keys looked at, and of which the batch says nothing.
     """
     batch = _without_standing_refusals(migration, batch)
-    left = _record_lineage(migration, batch) - set(looked_at)
+    known = _record_lineage(migration, batch, looked_at)
+    left = {migration.decode_key(key) for key in known.left} - set(looked_at)
     if left:
         dirty.mark_keys(migration, left, side=Side.LEGACY)
     if batch.rejections:
         _record_rejections(migration, batch.rejections)
-    standing = _standing(migration, batch, looked_at)
-    if standing.rejected:
+    if known.rejected:
         _resolve(migration, [link.row for link in batch.links], "The row is no longer rejected.")
-    if standing.refused:
+    if known.refused:
         _record_written(migration, batch)
-    if standing.merged or batch.merges:
+    if known.merged or batch.merges:
         _record_merges(migration, batch)
-    return set(standing.unsaid)
+    return set(known.unsaid)
 
 
 def record_rejections(
@@ -233,32 +233,22 @@ def _without_standing_refusals(migration: AnyMigration, batch: Batch[Any, Any]) 
     return replace(batch, links=[link for link in batch.links if link.row not in standing]) if standing else batch
 
 
-class _Standing(NamedTuple):
-    """What is known already of what a batch speaks of.
+class _Known(NamedTuple):
+    """What was known already of what a batch speaks of.
 
     Attributes:
+        left: encoded keys that rows of it had until now and have no longer.
         rejected: represented rows of it are in quarantine.
         refused: documents of it are, because they were refused.
         merged: documents of it are known as made of several rows.
         unsaid: rows that the lineage has for the keys looked at, and that the batch does not name.
     """
 
+    left: list[str]
     rejected: bool
     refused: bool
     merged: bool
     unsaid: list[str]
-
-
-def _standing(migration: AnyMigration, batch: Batch[Any, Any], looked_at: Collection[Any]) -> _Standing:
-    said = {
-        "rows": _list(link.row for link in batch.links),
-        "keys": _list(migration.encode_key(document.key) for document in batch.documents),
-        "looked_at": _list(map(migration.encode_key, looked_at)),
-        "said": _list([*(link.row for link in batch.links), *(rejection.row for rejection in batch.rejections)]),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_STANDING, {"migration": migration.name, "source": migration.rows_from, **said})
-        return _Standing(*cursor.fetchone())
 
 
 def _record_written(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
@@ -268,8 +258,7 @@ def _record_written(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
         cursor.execute(_WRITTEN, {"migration": migration.name, "source": migration.rows_from, "keys": keys})
 
 
-def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]:
-    """Write it; the keys that rows of this batch have left."""
+def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any], looked_at: Collection[Any]) -> _Known:
     encode = migration.encode_key
     entries: dict[str, tuple[str | None, str | None, str]] = {
         link.row: (encode(link.key), None, link.fingerprint) for link in batch.links
@@ -277,13 +266,18 @@ def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]
     for rejection in batch.rejections:
         key = None if rejection.key is None else encode(rejection.key)
         entries[rejection.row] = (key, rejection.code, rejection.fingerprint)
-    if not entries:
-        return set()
-    keys, codes, fingerprints = (_list(column) for column in zip(*entries.values(), strict=True))
-    said = {"rows": _list(entries), "keys": keys, "codes": codes, "fingerprints": fingerprints}
+    keys, codes, fingerprints = zip(*entries.values(), strict=True) if entries else ((), (), ())
+    said = {
+        "rows": _list(entries),
+        "keys": _list(keys),
+        "codes": _list(codes),
+        "fingerprints": _list(fingerprints),
+        "documents": _list(encode(document.key) for document in batch.documents),
+        "looked_at": _list(map(encode, looked_at)),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_LINEAGE, {"migration": migration.name, "source": migration.rows_from, **said})
-        return {migration.decode_key(key) for (key,) in cursor.fetchall()}
+        return _Known(*cursor.fetchone())
 
 
 def _list(values: Iterable[str | None]) -> str:
