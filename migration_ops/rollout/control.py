@@ -20,6 +20,7 @@ from migration_ops.gates.overrides import Vouching
 from migration_ops.rollout import plan
 from migration_ops.rollout.choosing import NOBODY, Canaries, canary, canary_off
 from migration_ops.rollout.turning import Change, refuse_no_percent, seen, turn
+from migration_ops.rollout.vouching import vouch
 from migration_ops.stages import Stage
 from migration_ops.state import State
 
@@ -36,6 +37,7 @@ __all__ = [
     "rollback",
     "set_percent",
     "unkill",
+    "vouch",
 ]
 
 AUTOMATIC = "automatic rollback"

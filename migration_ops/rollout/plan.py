@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from migration_ops import stages
 from migration_ops.conf import settings
+from migration_ops.gates.opening import Passage
 from migration_ops.stages import Stage
 from migration_ops.state import State
 
@@ -49,6 +50,11 @@ def raised(now: State, percent: Decimal) -> Next:
     """The step from the present percentage at `ramp` up to this one."""
     gates = stages.FURTHER_EXPOSURE if now.percent else stages.FIRST_EXPOSURE
     return Next(Stage.RAMP, percent, gates, exposes=True)
+
+
+def passage(step: Next) -> Passage:
+    """The gates on the way of this step, which follows the plan."""
+    return Passage(f"to {step}", step.gates, exposes=step.exposes)
 
 
 def next_percent(percent: Decimal) -> Decimal:

@@ -8,7 +8,6 @@ from typing import Any
 from migration_ops import history, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate, opening
-from migration_ops.gates.opening import Passage
 from migration_ops.models import HistoryEntry
 from migration_ops.rollout import plan, self_test
 from migration_ops.rollout.plan import Next
@@ -43,8 +42,7 @@ def look(migration: AnyMigration) -> Standing:
     following = plan.following(now)
     if following is None:
         return Standing(now, None, ())
-    passage = Passage(f"to {following}", following.gates, exposes=following.exposes)
-    return Standing(now, following, opening.look(migration, now, passage))
+    return Standing(now, following, opening.look(migration, now, plan.passage(following)))
 
 
 def as_dict(migration: AnyMigration, standing: Standing, *, entries: int = 20) -> dict[str, Any]:

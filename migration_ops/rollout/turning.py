@@ -39,11 +39,12 @@ def seen(migration: AnyMigration, version: int | None) -> State:
     """
     now = state.read(migration)
     if version is not None and version != now.version:
-        raise _changed(now)
+        raise changed(now)
     return now
 
 
-def _changed(now: State) -> StageChanged:
+def changed(now: State) -> StageChanged:
+    """What to raise where somebody else was faster."""
     return StageChanged(
         f"{now.name} is at {now.stage} and {now.percent.normalize():f} % now: somebody else changed it in the meantime."
         " Look again and decide anew."
@@ -72,7 +73,7 @@ def turn(
         MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
         before = state.read(migration, lock=True)
         if before.version != decided_on.version:
-            raise _changed(before)
+            raise changed(before)
         wanted, found = turned(before)
         if wanted == before and not also:
             return Change(before, before, found)
