@@ -9,7 +9,7 @@ class MigrationOpsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from migration_ops import checks, gates, guards  # noqa: PLC0415
+        from migration_ops import checks, gates, groups, guards  # noqa: PLC0415
         from migration_ops.models import Flag  # noqa: PLC0415
         from migration_ops.rollout import flags  # noqa: PLC0415
 
@@ -17,3 +17,4 @@ class MigrationOpsConfig(AppConfig):
         checks.register_all()
         gates.register_all()
         post_migrate.connect(guards.after_migrate, sender=self, dispatch_uid="migration_ops.guards")
+        post_migrate.connect(groups.after_migrate, sender=self, dispatch_uid="migration_ops.groups")
