@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "waffle",
     "django_rq",
+    "django_htmx",
     "ninja",
     "config.embedded",
     "migration_ops",

@@ -7,29 +7,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from waffle.admin import FlagAdmin as WaffleFlagAdmin
+from waffle.models import Flag as WaffleFlag
 
+from migration_ops import registry
 from migration_ops.models import (
     BeforeImage,
+    Dashboard,
     Difference,
     DirtyKey,
+    Flag,
+    GateOverride,
+    GateReading,
+    Heartbeat,
     HistoryEntry,
     MergeRecord,
     Metric,
     MigrationState,
     QuarantineItem,
+    ReadDifference,
     Run,
     RunRange,
 )
+from migration_ops.web.control_room import ControlRoom
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin[Any]
     _TabularInline = admin.TabularInline[RunRange, Run]
+    _FlagForm = forms.ModelForm[Flag]
 else:
     _ModelAdmin = admin.ModelAdmin
     _TabularInline = admin.TabularInline
+    _FlagForm = forms.ModelForm
 
 
 class _Unchangeable:
@@ -118,3 +133,72 @@ class MetricAdmin(ReadOnlyAdmin):
     list_display = ["minute", "migration", "name", "side", "outcome", "sqlstate", "count"]
     list_filter = ["migration", "name", "side", "outcome"]
     ordering = ["-minute"]
+
+
+@admin.register(ReadDifference)
+class ReadDifferenceAdmin(ReadOnlyAdmin):
+    list_display = ["key", "migration", "step", "count", "first_seen", "last_seen"]
+    list_filter = ["migration"]
+    search_fields = ["key"]
+    ordering = ["-last_seen"]
+
+
+@admin.register(GateReading)
+class GateReadingAdmin(ReadOnlyAdmin):
+    list_display = ["at", "migration", "step", "gate", "verdict", "clear"]
+    list_filter = ["migration", "gate", "verdict", "clear"]
+    ordering = ["-id"]
+
+
+@admin.register(GateOverride)
+class GateOverrideAdmin(ReadOnlyAdmin):
+    list_display = ["at", "migration", "step", "gates", "actor", "reason", "expires_at"]
+    list_filter = ["migration"]
+    search_fields = ["actor", "reason"]
+    ordering = ["-id"]
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
+    list_display = ["role", "process", "migration", "at"]
+    list_filter = ["migration", "role"]
+    ordering = ["role", "process"]
+
+
+admin.site.register(Dashboard, ControlRoom)
+
+
+class FlagForm(_FlagForm):
+    """A feature flag; the name of a migration is taken."""
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if _is_face(name):
+            raise ValidationError(_("A flag of this name belongs to a migration; the control room turns it."))
+        return name
+
+
+if admin.site.is_registered(WaffleFlag):  # nobody asks django-waffle's own flags; a page of them would mislead
+    admin.site.unregister(WaffleFlag)
+
+
+@admin.register(Flag)
+class FlagAdmin(WaffleFlagAdmin):
+    """Feature flags can be edited. The face of a migration can be looked at; the control room turns it."""
+
+    form = FlagForm
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """None: those of django-waffle change many at once, the face of a migration among them."""
+        return {}
+
+    def has_change_permission(self, request: HttpRequest, obj: Flag | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not (obj is not None and _is_face(obj.name))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Flag | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj is not None and _is_face(obj.name))
+
+
+def _is_face(name: str) -> bool:
+    known = {migration.name for migration in registry.all_migrations()}
+    return name in known or MigrationState.objects.filter(name=name).exists()

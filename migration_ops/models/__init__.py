@@ -1,5 +1,6 @@
 """The engine's state. Everything it knows is in these tables; no file, cache or queue is ever the truth."""
 
+from migration_ops.models.dashboard import Dashboard
 from migration_ops.models.difference import BeforeImage, Difference, DifferenceStatus
 from migration_ops.models.dirty_key import DirtyKey
 from migration_ops.models.flag import Flag
@@ -17,6 +18,7 @@ from migration_ops.models.state import MigrationState
 
 __all__ = [
     "BeforeImage",
+    "Dashboard",
     "Difference",
     "DifferenceStatus",
     "DirtyKey",

@@ -39,11 +39,15 @@ def test_every_kind_of_state_has_its_page() -> None:
         "beforeimage",
         "difference",
         "dirtykey",
+        "gateoverride",
+        "gatereading",
+        "heartbeat",
         "historyentry",
         "mergerecord",
         "metric",
         "migrationstate",
         "quarantineitem",
+        "readdifference",
         "run",
     ]
 

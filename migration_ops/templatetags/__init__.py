@@ -1,0 +1,1 @@
+"""What the engine adds to templates of the admin."""

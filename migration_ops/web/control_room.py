@@ -1,0 +1,137 @@
+"""The control room's pages in the admin: all migrations, one of them, and the parts of it that come again every few
+seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from migration_ops import dashboard, registry, state
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import UnknownMigration
+from migration_ops.models import Dashboard
+from migration_ops.web import acting, figures, pictures
+from migration_ops.web.actions import ACTIONS
+
+if TYPE_CHECKING:  # generic for the type checker only
+    _ModelAdmin = admin.ModelAdmin[Dashboard]
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+View = Callable[..., HttpResponseBase]
+
+MAY_LOOK = "migration_ops.view_migrationstate"
+
+
+class ControlRoom(_ModelAdmin):
+    """Mounts the control room where the admin mounts the pages of a model, behind the admin's login."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(MAY_LOOK))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        name = "migration_ops_dashboard"
+        return [
+            path("", site.admin_view(self._looking(self.every)), name=f"{name}_changelist"),
+            path("<str:name>/", site.admin_view(self._looking(self.one)), name=f"{name}_room"),
+            path("<str:name>/live/", self._fragment(self.live), name=f"{name}_live"),
+            path("<str:name>/charts/", self._fragment(self.charts), name=f"{name}_charts"),
+            *(
+                path(
+                    f"<str:name>/{action.verb}/",
+                    site.admin_view(acting.view(site, action)),
+                    name=action.url_name,
+                )
+                for action in ACTIONS
+            ),
+        ]
+
+    def every(self, request: HttpRequest) -> HttpResponseBase:
+        """All migrations; the only one there is, at once."""
+        migrations = registry.all_migrations()
+        if len(migrations) == 1:
+            return redirect("admin:migration_ops_dashboard_room", migrations[0].name)
+        standing = [figures.standing(migration, state.read(migration)) for migration in migrations]
+        return self._page(request, "migration_ops/control_rooms.html", title=_("Control room"), standing=standing)
+
+    def one(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        migration = known(name)
+        title = _("Control room: %(label)s") % {"label": migration.label}
+        shown = {**self._live(request, migration), **self._charts(migration)}
+        return self._page(request, "migration_ops/control_room.html", title=title, **shown)
+
+    def live(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        """What changes by the second."""
+        return TemplateResponse(request, "migration_ops/control_room_live.html", self._live(request, known(name)))
+
+    def charts(self, request: HttpRequest, name: str) -> HttpResponseBase:
+        """The last 24 hours."""
+        return TemplateResponse(request, "migration_ops/control_room_charts.html", self._charts(known(name)))
+
+    def _live(self, request: HttpRequest, migration: AnyMigration) -> dict[str, Any]:
+        shown = figures.live(dashboard.look(migration))
+        allowed = [action for action in ACTIONS if request.user.has_perm(action.codename)]
+        offered = [action for action in allowed if action.offered(shown.now)]
+        buttons = [(action, reverse(f"admin:{action.url_name}", args=[migration.name])) for action in offered]
+        return {"migration": migration, "shown": shown, "buttons": buttons, "may_act": bool(allowed)}
+
+    def _charts(self, migration: AnyMigration) -> dict[str, Any]:
+        return {"migration": migration, "charts": pictures.charts(migration, dashboard.day(migration))}
+
+    def _page(self, request: HttpRequest, template: str, *, title: str, **shown: Any) -> TemplateResponse:
+        return TemplateResponse(request, template, {**self.admin_site.each_context(request), "title": title, **shown})
+
+    def _looking(self, view: View) -> View:
+        """Only for those who may see the state; `GET` alone."""
+
+        @require_safe
+        def looking(request: HttpRequest, **where: str) -> HttpResponseBase:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            return view(request, **where)
+
+        return looking
+
+    def _fragment(self, view: View) -> View:
+        """A part of a page. Whose session has ended meanwhile is sent to the login as a page, not into the part."""
+        inside = self.admin_site.admin_view(self._looking(view))
+
+        def fragment(request: HttpRequest, name: str) -> HttpResponseBase:
+            if HtmxDetails(request) and not self.admin_site.has_permission(request):
+                room = reverse("admin:migration_ops_dashboard_room", args=[name])
+                return HttpResponseClientRedirect(f"{reverse('admin:login')}?next={room}")
+            return inside(request, name=name)
+
+        return fragment
+
+
+def known(name: str) -> AnyMigration:
+    """The migration of this name, or a 404."""
+    try:
+        return registry.get(name)
+    except UnknownMigration:
+        raise Http404 from None

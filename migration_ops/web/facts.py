@@ -1,0 +1,117 @@
+"""Single values in the control room: who is served, the runs, what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from migration_ops.dashboard import Room
+from migration_ops.definition import Side
+from migration_ops.gates.evidence import MISMATCHES
+from migration_ops.models import RunStatus
+from migration_ops.web import wording
+from migration_ops.web.shapes import Fact, grouped, rows
+
+
+def served(room: Room) -> tuple[Fact, ...]:
+    """How units are divided, and who is served apart from that."""
+    now, who, name = room.now, room.served, room.migration.name
+    flags = rows("flag", name__exact=name)
+    found = [Fact(_("by bucket"), wording.percent(now.percent))]
+    if now.canary_percent:
+        found.append(Fact(_("canaries' share"), wording.percent(now.canary_percent)))
+    if who.canary_users or who.canary_groups:
+        people = _("%(users)d users, %(groups)d groups") % {
+            "users": who.canary_users,
+            "groups": who.canary_groups,
+        }
+        found.append(Fact(_("canaries by name"), people, flags))
+    if now.canary_header:
+        found.append(Fact(_("canary header"), now.canary_header))
+    if now.canary_cookie:
+        found.append(Fact(_("canary cookie"), now.canary_cookie))
+    return tuple(found)
+
+
+_TONES = {"succeeded": "good", "failed": "bad", "cancelled": "unsure", "paused": "unsure"}
+
+
+def _run_link(run: Mapping[str, Any]) -> str:
+    return reverse("admin:migration_ops_run_change", args=[run["run"]])
+
+
+def backfill(room: Room) -> list[Fact]:
+    """The last backfill and how far it got."""
+    label, run = _("Backfill"), room.backfill
+    if run is None:
+        return [Fact(label, _("none yet"), rows("run", migration__exact=room.migration.name, kind__exact="backfill"))]
+    progress = grouped(run["rows"])
+    if run["rows_expected"]:
+        progress = _("%(rows)s of %(expected)s rows (%(share)s)") % {
+            "rows": progress,
+            "expected": grouped(run["rows_expected"]),
+            "share": wording.percent(round(Decimal(str(run["share"])) * 100, 1)),
+        }
+    note = run["hold_reason"] or run["error"]
+    return [Fact(label, f"{_status(run)}: {progress}", _run_link(run), _TONES.get(run["status"], ""), note)]
+
+
+def validation(room: Room) -> list[Fact]:
+    """The drift that the last validation found, and what of it nobody has mended."""
+    name, run = room.migration.name, room.validation
+    if run is None:
+        none = rows("run", migration__exact=name, kind__exact="validation")
+        return [Fact(_("Drift"), _("never validated"), none, "unsure")]
+    result, said = run["result"], _status(run)
+    compared = result.get(f"{room.migration.plural}_compared")
+    unequal = sum(int(result.get(kind) or 0) for kind in MISMATCHES)
+    if compared is not None:
+        said = _("%(status)s: %(unequal)s of %(compared)s differ") % {
+            "status": said,
+            "unequal": grouped(unequal),
+            "compared": grouped(compared),
+        }
+    tone = "bad" if unequal else _TONES.get(run["status"], "")
+    still = rows("difference", migration__exact=name, run__exact=run["run"], status__exact="open")
+    left = "bad" if room.open_differences else "good"
+    return [
+        Fact(_("Last validation"), said, _run_link(run), tone, run["error"]),
+        Fact(_("Differences not mended"), grouped(room.open_differences), still, left),
+    ]
+
+
+def _status(run: Mapping[str, Any]) -> str:
+    return str(RunStatus(run["status"]).label)
+
+
+def waiting(room: Room) -> list[Fact]:
+    """What has to be applied, decided, or carried back."""
+    name, dirty, quarantine = room.migration.name, room.dirty, room.quarantine
+    oldest = _("the oldest for %(age)s") % {"age": wording.age(dirty["oldest_seconds"])} if dirty["count"] else ""
+    back = room.way_back
+    return [
+        Fact(
+            _("Dirty keys"),
+            grouped(dirty["count"]),
+            rows("dirtykey", migration__exact=name),
+            "unsure" if dirty["count"] else "good",
+            oldest,
+        ),
+        Fact(
+            _("Rows in quarantine, undecided"),
+            grouped(quarantine["open"]),
+            rows("quarantineitem", migration__exact=name, status__exact="open"),
+            "unsure" if quarantine["open"] else "good",
+        ),
+        Fact(
+            _("Way back: not in legacy yet"),
+            grouped(back.waiting),
+            rows("dirtykey", migration__exact=name, side__exact=Side.MODERN.value),
+            "bad" if back.blocked else "unsure" if back.waiting else "good",
+            _("%(n)d of them legacy cannot hold") % {"n": len(back.blocked)} if back.blocked else "",
+        ),
+    ]

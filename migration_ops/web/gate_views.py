@@ -1,0 +1,49 @@
+"""A gate as the control room shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from migration_ops.gates import Gate
+from migration_ops.web import wording
+from migration_ops.web.wording import Text
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """A gate; its sentence is the engine's own."""
+
+    id: str
+    label: Text
+    verdict: str
+    tone: str
+    sentence: str
+    waived: str
+    evidence: tuple[tuple[Text, str], ...]
+
+
+def gate(found: Gate) -> GateView:
+    """The view of a gate."""
+    tones = {"pass": "good", "fail": "bad", "error": "bad", "inconclusive": "unsure"}
+    evidence: tuple[tuple[Text, Any], ...] = (
+        (_("value"), found.value),
+        (_("looked at"), found.n),
+        (_("bad ones"), found.k),
+        (_("threshold"), found.threshold),
+        (_("bound"), found.bound),
+    )
+    shown = [(label, wording.measured(value)) for label, value in evidence if value is not None]
+    if found.age is not None:
+        shown.append((_("age"), wording.age(found.age)))
+    return GateView(
+        id=found.id,
+        label=wording.GATES.get(found.id, found.id),
+        verdict=_("waived") if found.waived else str(wording.VERDICTS[found.verdict]),
+        tone="unsure" if found.waived else tones[found.verdict.value],
+        sentence=found.message,
+        waived=found.waived,
+        evidence=tuple(shown),
+    )

@@ -1,0 +1,173 @@
+"""What the control room calls things, in the language of whoever looks. What the engine's own sentences say stays as
+the commands say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from migration_ops.gates import Verdict
+from migration_ops.observe.measures import ShadowOutcome
+from migration_ops.rollout.routing import Reason
+from migration_ops.stages import Stage
+from migration_ops.state import State
+from migration_ops.sync.draft import Outcome
+
+Text = str | Promise
+
+STAGES: Mapping[Stage, Text] = {
+    Stage.OFF: gettext_lazy("off"),
+    Stage.DUAL_WRITE: gettext_lazy("dual_write"),
+    Stage.SHADOW: gettext_lazy("shadow"),
+    Stage.RAMP: gettext_lazy("ramp"),
+    Stage.LIVE: gettext_lazy("live"),
+    Stage.FROZEN: gettext_lazy("frozen"),
+    Stage.ARCHIVED: gettext_lazy("archived"),
+    Stage.DROPPED: gettext_lazy("dropped"),
+}
+
+MEANINGS: Mapping[Stage, Text] = {
+    Stage.OFF: gettext_lazy("Reads and writes are legacy's alone."),
+    Stage.DUAL_WRITE: gettext_lazy("Legacy answers; every change is written to both stores."),
+    Stage.SHADOW: gettext_lazy("Legacy answers; a share of the reads is compared with modern."),
+    Stage.RAMP: gettext_lazy("A share of the units reads modern; every change is written to both stores."),
+    Stage.LIVE: gettext_lazy("Modern answers everybody; every change is still written to both stores."),
+    Stage.FROZEN: gettext_lazy("Modern alone is written; legacy refuses."),
+    Stage.ARCHIVED: gettext_lazy("Legacy is archived under another name."),
+    Stage.DROPPED: gettext_lazy("Legacy is gone."),
+}
+
+SIDES: Mapping[str, Text] = {"legacy": gettext_lazy("Legacy"), "modern": gettext_lazy("Modern")}
+
+REASONS: Mapping[str, Text] = {
+    Reason.PIN: gettext_lazy("pinned by a setting"),
+    Reason.KILL: gettext_lazy("kill switch"),
+    Reason.STAGE: gettext_lazy("stage"),
+    Reason.HEADER: gettext_lazy("canary header"),
+    Reason.COOKIE: gettext_lazy("canary cookie"),
+    Reason.USER: gettext_lazy("canary by name"),
+    Reason.GROUP: gettext_lazy("canary by group"),
+    Reason.CANARY: gettext_lazy("canaries' share"),
+    Reason.BUCKET: gettext_lazy("bucket"),
+    Reason.DIRTY: gettext_lazy("waits to be applied"),
+    Reason.QUARANTINED: gettext_lazy("in quarantine"),
+    Reason.FALLBACK: gettext_lazy("modern failed, legacy answered"),
+    Reason.BREAKER: gettext_lazy("modern left alone after failures"),
+}
+
+VERDICTS: Mapping[Verdict, Text] = {
+    Verdict.PASS: gettext_lazy("passes"),
+    Verdict.FAIL: gettext_lazy("fails"),
+    Verdict.INCONCLUSIVE: gettext_lazy("not known yet"),
+    Verdict.ERROR: gettext_lazy("could not be computed"),
+}
+
+OUTCOMES: Mapping[str, Text] = {
+    Outcome.BOTH: gettext_lazy("in both stores"),
+    Outcome.FAILED: gettext_lazy("failed"),
+    Outcome.DIFFERENT: gettext_lazy("written, but different"),
+    Outcome.LATER: gettext_lazy("right after the commit"),
+    Outcome.SWITCHED_OFF: gettext_lazy("switched off by a setting"),
+    Outcome.HELD: gettext_lazy("held by quarantine"),
+    Outcome.ONE_STORE: gettext_lazy("one store alone"),
+}
+
+COMPARISONS: Mapping[str, Text] = {
+    ShadowOutcome.MATCHED: gettext_lazy("equal"),
+    ShadowOutcome.IGNORED: gettext_lazy("different, as a rule allows"),
+    ShadowOutcome.MISMATCHED: gettext_lazy("different, also when read again"),
+    ShadowOutcome.ERROR: gettext_lazy("not compared: no answer"),
+}
+
+GATES: Mapping[str, Text] = {
+    "preflight_clean": gettext_lazy("Preflight"),
+    "capture_intact": gettext_lazy("Capture"),
+    "backfill_complete": gettext_lazy("Backfill"),
+    "quarantine_decided": gettext_lazy("Quarantine"),
+    "validation_clean": gettext_lazy("Validation"),
+    "dirty_keys_drained": gettext_lazy("Dirty keys"),
+    "constraints_validated": gettext_lazy("Constraints"),
+    "dual_write_success": gettext_lazy("Second writes"),
+    "shadow_reads_clean": gettext_lazy("Compared reads"),
+    "sync_lag": gettext_lazy("Lag"),
+    "evaluator_alive": gettext_lazy("Evaluator"),
+    "cooled_down": gettext_lazy("Cool-down"),
+    "read_errors": gettext_lazy("Errors of reads"),
+    "read_latency": gettext_lazy("Latency of reads"),
+    "soak_elapsed": gettext_lazy("Soak"),
+    "ramp_complete": gettext_lazy("End of the ramp"),
+    "plan_followed": gettext_lazy("Plan"),
+    "second_person": gettext_lazy("Second person"),
+    "archive_verified": gettext_lazy("Archive"),
+    "quiet_elapsed": gettext_lazy("Quiet time"),
+}
+
+
+def percent(value: Decimal) -> str:
+    """`12.5 %`, without zeros that say nothing."""
+    return f"{number_format(f'{value.normalize():f}')} %"
+
+
+def stage(now: State) -> str:
+    """The stage, with the percentage where that belongs to it."""
+    name = str(STAGES[now.stage])
+    if now.stage is not Stage.RAMP:
+        return name
+    return _("%(stage)s at %(percent)s") % {"stage": name, "percent": percent(now.percent)}
+
+
+def place(now: State) -> str:
+    """All that a change can be about, short; in English as `manage.py rollout` says it."""
+    said = [_("%(stage)s at %(percent)s") % {"stage": STAGES[now.stage], "percent": percent(now.percent)}]
+    said += [word for word, on in ((_("on hold"), now.hold), (_("killed"), now.kill)) if on]
+    canaries = [name for name in (now.canary_header, now.canary_cookie) if name]
+    if now.canary_percent:
+        canaries.append(percent(now.canary_percent))
+    if now.named:
+        canaries.append(_("by name"))
+    if canaries:
+        said.append(_("canaries %(canaries)s") % {"canaries": _(" and ").join(canaries)})
+    return ", ".join(said)
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A latency; a dash where none was measured."""
+    if seconds is None:
+        return "–"
+    value = seconds * 1000
+    return f"{number_format(value, 1 if value < 100 else 0, force_grouping=True)} ms"
+
+
+def age(seconds: float | None) -> str:
+    """How long ago or for how long, roughly; a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    whole = int(seconds)
+    if whole < 120:
+        return _("%(n)d s") % {"n": whole}
+    if whole < 2 * 3600:
+        return _("%(n)d min") % {"n": whole // 60}
+    if whole < 2 * 86_400:
+        return _("%(n)d h") % {"n": whole // 3600}
+    return _("%(n)d days") % {"n": whole // 86_400}
+
+
+def duration(length: timedelta) -> str:
+    """A length of time, as `age` has it."""
+    return age(length.total_seconds())
+
+
+def measured(value: Any) -> str:
+    """What a gate measured or is held against; a dash for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return number_format(f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}", force_grouping=True)
