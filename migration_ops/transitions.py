@@ -203,7 +203,8 @@ def _attempt(
     if step.forward:
         not_held(before)
     found = opening.pass_through(migration, before, _passage(step), vouching=vouching, fenced=True)
-    evidence: dict[str, Any] = {"version": before.version + 1, "gates": [gate.as_dict() for gate in found]}
+    evidence: dict[str, Any] = {"version": before.version + 1, "step": before.step + 1}
+    evidence["gates"] = [gate.as_dict() for gate in found]
     switched = {side: _switch_capture(migration, step, side) for side in Side}[Side.LEGACY]
     if switched is False:
         _refuse_to_leave_behind(migration)

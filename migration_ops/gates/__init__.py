@@ -6,17 +6,26 @@ add theirs with `register`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from django.db import transaction
 
 from migration_ops.definition import AnyMigration
-from migration_ops.gates import evidence
+from migration_ops.gates import evidence, lag, latency, rates, readiness
 from migration_ops.gates.gate import Gate, Verdict
 
-__all__ = ["Evaluator", "Gate", "Verdict", "evaluate", "register", "register_all", "unregister"]
+__all__ = ["EVALUATORS", "Evaluator", "Gate", "Verdict", "evaluate", "register", "register_all", "unregister"]
 
 Evaluator = Callable[[AnyMigration], Gate]
+
+EVALUATORS: Mapping[str, Evaluator] = {
+    **evidence.EVALUATORS,
+    **rates.EVALUATORS,
+    "sync_lag": lag.sync_lag,
+    "read_latency": latency.read_latency,
+    **readiness.EVALUATORS,
+}
+"""The gates the engine itself brings, by id."""
 
 _evaluators: dict[str, tuple[Evaluator, Evaluator]] = {}
 
@@ -73,5 +82,5 @@ def _first_line(error: Exception) -> str:
 
 def register_all() -> None:
     """Register the gates the engine itself brings."""
-    for gate_id, evaluator in evidence.EVALUATORS.items():
+    for gate_id, evaluator in EVALUATORS.items():
         register(gate_id, evaluator, fenced=evidence.WHILE_WRITERS_WAIT.get(gate_id))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from migration_ops.gates.gate import Verdict
-from migration_ops.gates.statistics import CLEAR, CONFIDENCE, at_least, at_most
+from migration_ops.gates.statistics import CLEAR, CONFIDENCE, at_least, at_most, at_once
 from migration_ops.observe import histogram
 
 P95 = 0.95
@@ -52,8 +52,8 @@ def compare_p95(new: Sequence[int], old: Sequence[int], ratio: float) -> Compari
     Args:
         new, old: counts by bucket of `observe.histogram`.
     """
-    mine, other = (interval(counts, P95, _half(CONFIDENCE)) for counts in (new, old))
-    slowest, fastest = (interval(counts, P95, _half(CLEAR)) for counts in (new, old))
+    mine, other = (interval(counts, P95, at_once(CONFIDENCE)) for counts in (new, old))
+    slowest, fastest = (interval(counts, P95, at_once(CLEAR)) for counts in (new, old))
     if mine.high <= ratio * other.low:
         verdict = Verdict.PASS
     elif mine.low > ratio * other.high:
@@ -99,8 +99,3 @@ def _edges(counts: Sequence[int], rank: int) -> Interval:
             low = histogram.BOUNDS[number - 1] if number else 0.0
             return Interval(low, histogram.BOUNDS[number] if number < len(histogram.BOUNDS) else math.inf)
     return Interval(0.0, math.inf)
-
-
-def _half(confidence: float) -> float:
-    """The confidence of each of two statements that hold both at once with `confidence`."""
-    return (1 + confidence) / 2

@@ -117,6 +117,11 @@ def needed(k: int, threshold: float, confidence: float = CONFIDENCE) -> int:
     return enough
 
 
+def at_once(confidence: float) -> float:
+    """The confidence of each of two statements that both hold with `confidence`, however they depend on each other."""
+    return (1 + confidence) / 2
+
+
 def at_most(k: int, n: int, rate: float) -> float:
     """The chance of `k` or fewer bad ones among `n` at this rate, for 0 ≤ k ≤ n."""
     if k < n * rate:

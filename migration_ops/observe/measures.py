@@ -12,7 +12,7 @@ class What(StrEnum):
     """A family's write, by the store it went to first; its outcomes are those of `sync.draft.Outcome`."""
 
     SECOND_WRITE = "second_write"
-    """What became of a second write that could only be made after the commit (`Outcome.LATER`): `both`, or `failed`."""
+    """A second write that could only be made after the commit of the first one (`Outcome.LATER`)."""
 
     READ = "read"
     """A family's read, by the store that was asked first."""
@@ -31,6 +31,19 @@ class What(StrEnum):
     """A call of the applier to itself; the time is how long it took to be heard."""
 
 
+class SecondOutcome(StrEnum):
+    """What became of a second write after the commit."""
+
+    BOTH = "both"
+    """Both stores say it."""
+
+    FAILED = "failed"
+    """The follower refused or was too slow; the key is on the dirty list."""
+
+    TAKEN = "taken"
+    """The applier was faster and has it in hand; how that ends is counted as a change."""
+
+
 class ReadOutcome(StrEnum):
     """How a read ended."""
 
@@ -47,7 +60,7 @@ class ShadowOutcome(StrEnum):
 
     MATCHED = "matched"
     IGNORED = "ignored"
-    """They differ in a way that a named rule allows."""
+    """Nothing was compared, since a named rule left all of it out."""
 
     MISMATCHED = "mismatched"
     """They differ, also when both are read again."""

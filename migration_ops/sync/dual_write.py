@@ -28,6 +28,7 @@ from migration_ops.exceptions import DocumentHeld, MigrationOpsError
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import enter_fence, lock_keys, wait_at_most
 from migration_ops.observe import metrics
+from migration_ops.observe.measures import SecondOutcome, What
 from migration_ops.observe.metrics import Measured
 from migration_ops.patience import bounded_by
 from migration_ops.rollout import routing
@@ -63,7 +64,7 @@ def writing(migration: AnyMigration, key: Any) -> Iterator[Draft]:
         _refuse_another_key(place.draft)
         if place.draft.document != place.draft.before:
             _write(place)
-            measured = Measured("write", place.draft.decision.side.value, place.draft.outcome.value, place.sqlstate)
+            measured = Measured(What.WRITE, place.draft.decision.side.value, place.draft.outcome.value, place.sqlstate)
             transaction.on_commit(lambda: metrics.add(migration, measured, seconds=monotonic() - began), robust=True)
             transaction.on_commit(lambda: failpoint(COMMITTED), robust=True)  # the outermost commit
 
@@ -164,5 +165,16 @@ def _note_first(place: Place) -> int:
 
 def _carry_on(migration: AnyMigration, key: Any) -> None:
     """Write the follower that is no part of the transaction, now that the authority has committed."""
-    with bounded_by(settings().follower_patience):
-        applier.apply_keys(migration, [key])
+    began, outcome = monotonic(), SecondOutcome.FAILED
+    try:
+        with bounded_by(settings().follower_patience):
+            outcome = _carried_on(migration, key)
+    finally:
+        metrics.add(migration, Measured(What.SECOND_WRITE, outcome=outcome), seconds=monotonic() - began)
+
+
+def _carried_on(migration: AnyMigration, key: Any) -> SecondOutcome:
+    done = applier.apply_keys(migration, [key])
+    if done.failed:
+        return SecondOutcome.FAILED
+    return SecondOutcome.BOTH if done.applied or not dirty.of_keys(migration, [key]) else SecondOutcome.TAKEN

@@ -151,7 +151,7 @@ class Follower:
     def _count(self, what: What, seconds: float) -> None:
         late = seconds > settings().sync_lag_limit.total_seconds()
         outcome = LagOutcome.LATE if late else LagOutcome.IN_TIME
-        metrics.add(self._migration, Measured(what.value, outcome=outcome.value), seconds=seconds)
+        metrics.add(self._migration, Measured(what, outcome=outcome), seconds=seconds)
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or monotonic() >= self._deadline

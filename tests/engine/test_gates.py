@@ -68,15 +68,15 @@ def a_validation(*, result: dict[str, Any] | None = None, **fields: Any) -> Run:
     return a_run("validation", result={**CLEAN, **(result or {})}, **fields)
 
 
-def test_every_gate_up_to_shadow_has_an_evaluator(notes: AnyMigration) -> None:
-    needed = {gate_id for step in TRANSITIONS[:2] for gate_id in step.gates} | {"constraints_validated"}
+def test_every_gate_up_to_live_has_an_evaluator(notes: AnyMigration) -> None:
+    needed = {gate_id for step in TRANSITIONS[:4] for gate_id in step.gates}
     assert not [gate for gate in gates.evaluate(notes, needed) if "No evaluator" in gate.message]
 
 
 def test_a_gate_nobody_can_compute_is_inconclusive(notes: AnyMigration) -> None:
-    gate = found(notes, "read_errors")
+    gate = found(notes, "archive_verified")
     assert gate.verdict is Verdict.INCONCLUSIVE
-    assert "No evaluator for gate read_errors is installed" in gate.message
+    assert "No evaluator for gate archive_verified is installed" in gate.message
 
 
 @pytest.fixture

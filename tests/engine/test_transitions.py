@@ -97,6 +97,7 @@ def test_each_step_is_in_the_history_with_actor_reason_and_evidence(notes: AnyMi
     assert (entry.actor, entry.verb, entry.reason) == ("ann", "advance", "we begin")
     assert (entry.from_stage, entry.to_stage) == ("off", "dual_write")
     assert [gate["id"] for gate in entry.evidence["gates"]] == ["preflight_clean"]
+    assert entry.evidence["step"] == 1
     assert history.verify().ok
 
 
@@ -168,9 +169,13 @@ def test_the_domains_own_checks_are_made_before_writers_wait_and_not_while_they_
     assert made_while_fenced == [False]
 
 
-def test_a_gate_without_an_evaluator_refuses_the_step(notes: AnyMigration, open_gates: None) -> None:
+def test_a_gate_without_an_evaluator_refuses_the_step(
+    notes: AnyMigration, open_gates: None, gate: Callable[[str, Evaluate], None]
+) -> None:
     advance(notes)
     advance(notes)
+    gate("sync_lag", lambda _: Gate(id="sync_lag", verdict=Verdict.PASS, message="Open."))
+    gates.unregister("sync_lag")
     with pytest.raises(GateClosed, match="No evaluator for gate sync_lag is installed"):
         advance(notes)
 

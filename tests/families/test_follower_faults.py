@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from habits import family
 from habits.board import BoardKey
@@ -205,14 +205,35 @@ def test_the_write_outlives_a_file_that_follows(
     file: Installation, stage: str, broken: Callable[[Installation], Iterator[None]]
 ) -> None:
     file.reach(stage)
+    metrics.flush()
+    Metric.objects.all().delete()
     family.put(OWNER, "달이", MONDAY, WEEK)
     with broken(file):
         assert mark_in_time("red").outcome is Outcome.LATER
+        metrics.flush()
+        afterwards = Metric.objects.filter(name="second_write").values_list("outcome", "count")
+        assert sorted(afterwards) == [("both", 1), ("failed", 1)]
         assert family.board(OWNER, "달이", MONDAY).board.habits[0].times[0] == "red"
     assert [d.side for d in DirtyKey.objects.all()] == ["modern"]
     run("UPDATE migration_ops_dirtykey SET not_before = NULL")
     assert_mended()
     assert file.marks() == [[["red", "", "", "", "", "", ""]]]
+
+
+def test_a_second_write_that_the_applier_took_first_is_left_to_it(file: Installation) -> None:
+    file.reach("live")
+    metrics.flush()
+    Metric.objects.all().delete()
+    with second_connection() as applier_at_work:
+        with transaction.atomic():
+            transaction.on_commit(
+                lambda: applier_at_work.execute("SELECT FROM migration_ops_dirtykey FOR UPDATE").fetchall()
+            )
+            family.put(OWNER, "달이", MONDAY, WEEK)
+        metrics.flush()
+        afterwards = Metric.objects.filter(name="second_write").values_list("outcome", "count")
+        assert list(afterwards) == [("taken", 1)]
+    assert_mended()
 
 
 def test_the_break_glass_switch_leaves_the_follower_alone_and_the_key_dirty(

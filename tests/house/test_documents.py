@@ -234,7 +234,7 @@ def test_every_gate_is_documented_and_says_whether_it_can_be_computed_today() ->
     table = table_after(page("stages.md"), "gate")
     assert set(first_column(table)) == {gate for step in TRANSITIONS for gate in step.gates}
     today = re.findall(r"^\| `(\w+)` \| .* \| yes \|$", table, flags=re.MULTILINE)
-    assert today == list(gates.evidence.EVALUATORS)
+    assert set(today) == set(gates.EVALUATORS)
 
 
 def test_every_quarantine_code_is_documented_in_the_order_in_which_they_win() -> None:

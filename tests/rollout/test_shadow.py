@@ -106,6 +106,7 @@ def test_what_waits_for_a_person_is_ignored_by_name(compared: AnyMigration) -> N
     )
     reading.document(compared, PEAS)
     assert counted() == {("ignored", "quarantined"): 1}
+    assert counted("paired_read") == {}  # nothing was read, so there is nothing to time
 
 
 def test_a_store_that_fails_is_counted_and_the_family_has_its_answer(

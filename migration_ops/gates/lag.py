@@ -1,0 +1,81 @@
+"""The gate that wants changes past the app to arrive in time, and somebody to be there who carries them over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from django.db import connection
+
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration
+from migration_ops.gates.gate import Gate, Verdict
+from migration_ops.gates.proportion import gate_of
+from migration_ops.gates.wording import duration
+from migration_ops.observe import heartbeat, totals
+from migration_ops.observe.heartbeat import Role
+from migration_ops.observe.measures import LagOutcome, What
+
+MOST_LATE = 0.05
+"""The share of changes that may take longer than `sync_lag_limit`: that 95 % do not is what its p95 says."""
+
+BEATS = 3
+"""So many heartbeats in a row may be missing before a process is taken for dead."""
+
+_RUN_IT = "Is `manage.py sync_changes --follow` running?"
+
+# What backs off or waits is late as well; what a writer is about to withdraw is not waiting yet.
+_WAITING = """
+SELECT count(*) FILTER (WHERE created_at < clock_timestamp() - %s),
+       coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float
+  FROM migration_ops_dirtykey
+ WHERE migration = %s AND (attempts > 0 OR not_before IS NULL OR not_before <= clock_timestamp())
+"""
+
+
+def sync_lag(migration: AnyMigration) -> Gate:
+    """The applier is alive, and 95 % of the changes past the app reach the other store within `sync_lag_limit`.
+
+    A change that has been waiting for longer is late already. Where there were too few changes to say it, all of them
+    must have been in time, and the applier's calls to itself say how soon it turns to one.
+    """
+    window, limit = settings().evidence_window, settings().sync_lag_limit
+    age = heartbeat.age(migration, Role.APPLIER)
+    changes = totals.counted(migration, What.CHANGE, within=window)
+    waiting, oldest = _waiting(migration)
+    late, n = changes.of(LagOutcome.LATE) + waiting, changes.of() + waiting
+    what = f"changes past the app took longer than {duration(limit)} in the last {duration(window)}"
+    gate = gate_of("sync_lag", late, n, MOST_LATE, what=what, advice=_RUN_IT, age=age)
+    if gate.verdict is Verdict.INCONCLUSIVE and not late:
+        gate = _by_calls(migration, gate)
+    waits = f" The oldest one waits for {duration(oldest)}." if waiting else ""
+    if gate.verdict is Verdict.FAIL or is_fresh(age):
+        return replace(gate, message=gate.message + waits)
+    heard = "has never been heard of" if age is None else f"was last heard of {duration(age)} ago"
+    message = f"The applier {heard}, so nobody knows how late changes are. {_RUN_IT}{waits}"
+    return replace(gate, verdict=Verdict.INCONCLUSIVE, message=message)
+
+
+def is_fresh(age: float | None) -> bool:
+    """Whether the applier, heard of so many seconds ago, is alive."""
+    every = max(settings().sync_heartbeat, settings().sync_poll)
+    return age is not None and age <= BEATS * every.total_seconds()
+
+
+def _by_calls(migration: AnyMigration, gate: Gate) -> Gate:
+    """The gate of changes of which none was late, by how soon the applier hears itself."""
+    window, limit = settings().evidence_window, settings().sync_lag_limit
+    calls = totals.counted(migration, What.HEARTBEAT, within=window)
+    what = f"calls of the applier to itself took longer than {duration(limit)} in the last {duration(window)}"
+    found = gate_of("sync_lag", calls.of(LagOutcome.LATE), calls.of(), MOST_LATE, what=what, age=gate.age)
+    few = f"{gate.n:,} changes past the app, all in time" if gate.n else "No change past the app"
+    return replace(found, message=f"{few}; {found.message}")
+
+
+def _waiting(migration: AnyMigration) -> tuple[int, float]:
+    """How many changes have waited for longer than they should take, and for how many seconds the oldest waits."""
+    parameters: list[Any] = [settings().sync_lag_limit, migration.name]
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, parameters)
+        waiting, oldest = cursor.fetchone()
+    return int(waiting), float(oldest)
