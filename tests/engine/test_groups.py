@@ -101,6 +101,7 @@ def test_a_feature_flag_can_be_made_edited_and_deleted(root: Client) -> None:
 
 
 def test_a_feature_flag_cannot_take_the_name_of_a_migration(root: Client, notes: AnyMigration) -> None:
+    Flag.objects.filter(name=notes.name).delete()
     assert root.post(reverse("admin:migration_ops_flag_add"), form()).status_code == 302
     page = reverse("admin:migration_ops_flag_change", args=[Flag.objects.get(name="colours").pk])
     answer = root.post(page, form(name=notes.name))
