@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from migration_ops import state
 from migration_ops.rollout import control
 from tests.browser.conftest import DESKTOP, PHONE, Site
 from tests.browser.test_accessibility import LOOKS, findings
-from tests.engine.syncing import command, go_to_ramp
+from tests.engine.syncing import command, go_to_ramp, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +26,7 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(site: Site) -> Visit:
+def visit(site: Site) -> Iterator[Visit]:
     """Opens the control room in a browser of its own, for a member of the group `migration {kind}`."""
     assert command("backfill")[0] == 0
     assert command("shadow_schema", "validate")[0] == 0
@@ -43,7 +43,9 @@ def visit(site: Site) -> Visit:
         page.goto(path)
         return page
 
-    return opened
+    yield opened
+    for key in boards.foreign_keys:
+        run(f"ALTER TABLE {key.table} DROP CONSTRAINT {key.name}")
 
 
 def act(page: Page, verb: str, why: str = "") -> None:

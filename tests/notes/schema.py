@@ -26,7 +26,18 @@ END_OTHERS = (
     " AND usename = current_user AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
 )
 
-DROP = "DROP TABLE IF EXISTS legacy_notes; DROP TABLE IF EXISTS modern_notes;"
+DROP = """
+DROP TABLE IF EXISTS legacy_notes;
+DROP TABLE IF EXISTS modern_notes;
+DO $$
+DECLARE
+    captured regprocedure;
+BEGIN
+    FOR captured IN SELECT oid FROM pg_proc WHERE proname LIKE 'capture\\_%\\_notes\\_%' LOOP
+        EXECUTE format('DROP FUNCTION %s', captured);
+    END LOOP;
+END $$;
+"""
 
 
 def create_tables() -> None:
