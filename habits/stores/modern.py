@@ -71,7 +71,7 @@ SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER (
 """
 
 KEYS_OF_OWNER = """
-SELECT c.user_id, c.name, w.week_start_date FROM children c JOIN weeks w ON w.child_id = c.id WHERE c.user_id = %s::uuid
+SELECT c.name, w.week_start_date FROM children c JOIN weeks w ON w.child_id = c.id WHERE c.user_id = %s
 """
 
 _ENCODED = """
@@ -142,7 +142,8 @@ class ModernStore:
     transactional = True
 
     def keys_of_unit(self, unit: str) -> set[BoardKey]:
-        return {BoardKey(*key) for key in _query(KEYS_OF_OWNER, [unit])}
+        owner = UUID(unit)
+        return {BoardKey(owner, *key) for key in _query(KEYS_OF_OWNER, [owner])}
 
     def spans(self, parts: int) -> list[Span]:
         ends = [str(week_id) for (week_id,) in _query(SPANS, [parts])]

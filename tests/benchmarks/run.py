@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from tests.benchmarks import measure
 from tests.benchmarks.dual_write import capture, dual_write
+from tests.benchmarks.endpoints import endpoints
 from tests.benchmarks.growth import growth
 from tests.benchmarks.live import live
 from tests.benchmarks.measure import Benchmark
@@ -24,6 +25,7 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Iterable[Benchmark]]] = {
     "throughput": lambda options: backfill_and_validate(options.rows, options.repeat),
     "live": lambda options: live(options.rows),
     "sync_lag": lambda options: sync_lag(),
+    "endpoints": lambda options: endpoints(options.rows),
     "dual_write": lambda options: dual_write(),
     "capture": lambda options: capture(),
     "growth": lambda options: growth([int(size) for size in options.growth.split(",") if size]),
