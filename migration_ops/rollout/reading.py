@@ -92,7 +92,9 @@ def last(
         place = max(0, len(left) - (most - len(found)))
         found |= _load_each(migration, {key: decisions[key] for key in left[place:]}, load)
         left = left[:place]
-    return Answer(found, usual)
+    answer = Answer(found, usual)
+    shadow.look(migration, usual, lambda side: sorted(_listed(migration, unit, wanted, side), key=order)[-most:])
+    return answer
 
 
 def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> set[Any]:

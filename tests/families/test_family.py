@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -17,13 +17,14 @@ from habits.stores.legacy_table import LegacyTableStore
 from habits.stores.modern import ModernStore
 from migration_ops.backfill import service
 from migration_ops.definition import Side
-from migration_ops.models import DirtyKey
+from migration_ops.models import DirtyKey, Metric
+from migration_ops.observe import metrics
 from migration_ops.rollout.pinning import pinned
 from migration_ops.rollout.routing import Reason
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import go_to_ramp
+from tests.engine.syncing import go_to_ramp, run
 from tests.families.conftest import STAGES, Installation
 from tests.habits.legacy_database import row
 from tests.habits.legacy_files import OTHER as STRANGER
@@ -123,6 +124,20 @@ def test_a_week_that_was_deleted_is_gone_though_the_other_store_still_has_it(
     assert DirtyKey.objects.count() == 1
     assert [(child.weeks, child.first_week.month) for child in family.children(OWNER).children] == [(1, 8)]
     assert [week.key.week_start.month for week in family.week_list(OWNER, "달이").weeks] == [8]
+
+
+def test_statistics_are_compared_by_shadow_reads_too(in_both: None, settings: Any) -> None:
+    settings.MIGRATION_OPS = {"SHADOW_READ_PERCENT": 100, "SHADOW_READ_PATIENCE": timedelta(seconds=5)}
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    run("UPDATE migration_ops_migrationstate SET stage = 'shadow', version = version + 1")
+    metrics.flush()
+    Metric.objects.all().delete()
+    family.stats(OWNER, "달이", 1)
+    run("UPDATE weeks SET theme = '산'")
+    family.stats(OWNER, "달이", 1)
+    metrics.flush()
+    looks = Metric.objects.filter(name="shadow_read").values_list("outcome", "count")
+    assert sorted(looks) == [("matched", 1), ("mismatched", 1)]
 
 
 @pytest.mark.parametrize("side", Side)
