@@ -16,6 +16,7 @@ from habits.api import representation, schemas
 from habits.api.admission import owner
 from habits.api.conditions import condition, is_known, quoted
 from habits.api.idempotency import idempotent
+from habits.api.methods import READING
 from habits.api.paths import CHILD
 from habits.board import Board, Reflection
 from habits.family import Cell, Contents, Line, NoSuchBoard, NoSuchWeek
@@ -33,21 +34,21 @@ Name = Annotated[str, Path(description="the child's name, percent-encoded")]
 Day = Annotated[str, Path(description="any day of the week")]
 
 
-@router.get("/children", response=list[schemas.ChildOut])
+@router.api_operation(READING, "/children", response=list[schemas.ChildOut])
 def list_children(request: HttpRequest) -> HttpResponse:
     """The family's children that have weeks, by name."""
     found = family.children(owner(request).pk)
     return _said([representation.child(each) for each in found.children], found.served)
 
 
-@router.get(f"{CHILD}/weeks", response=list[schemas.WeekOut])
+@router.api_operation(READING, f"{CHILD}/weeks", response=list[schemas.WeekOut])
 def list_weeks(request: HttpRequest, name: Name) -> HttpResponse:
     """All weeks of the child, the earliest first."""
     found = family.week_list(owner(request).pk, name)
     return _said([representation.week(each) for each in found.weeks], found.served)
 
 
-@router.get(WEEK, response={200: schemas.BoardOut, 304: None})
+@router.api_operation(READING, WEEK, response={200: schemas.BoardOut, 304: None})
 def read_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     """The week in which this day is."""
     found = family.board(owner(request).pk, name, _existing(day))
@@ -92,7 +93,7 @@ def delete_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     return response
 
 
-@router.get(f"{CHILD}/stats", response=schemas.StatsOut)
+@router.api_operation(READING, f"{CHILD}/stats", response=schemas.StatsOut)
 def read_stats(
     request: HttpRequest,
     name: Name,

@@ -33,6 +33,7 @@ OF_EXCEPTION: Mapping[type[Exception], Problem] = {
     MultiPartParserError: problems.BAD_REQUEST,
     UnreadablePostError: problems.BAD_REQUEST,
     family.NoSuchBoard: problems.NOT_FOUND,
+    family.Held: problems.HELD_FROM_SIGHT,
     family.Changed: problems.CHANGED,
     templates.NoSuchTemplate: problems.NOT_FOUND,
     templates.WouldOverwrite: problems.WOULD_OVERWRITE,

@@ -12,11 +12,12 @@ from habits import notifications
 from habits.api import representation, schemas
 from habits.api.admission import owner
 from habits.api.idempotency import idempotent
+from habits.api.methods import READING
 
 router = Router(tags=["notifications"])
 
 
-@router.get("/notifications", response=schemas.NotificationsOut)
+@router.api_operation(READING, "/notifications", response=schemas.NotificationsOut)
 def list_notifications(
     request: HttpRequest,
     limit: Annotated[int, Query(ge=1, le=notifications.MOST_LISTED)] = 20,

@@ -46,6 +46,8 @@ def complete(document: dict[str, Any]) -> None:
     """Add the headers of a change and the answers that are errors to each call of the document."""
     schema = schemas.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**schema.pop("$defs"), "ProblemOut": schema}
+    for methods in document["paths"].values():
+        methods.pop("head", None)  # as GET, without content: RFC 9110 says all there is to say
     for path, method, call in _calls(document):
         changes = method in CHANGES
         for parameter in call["parameters"]:

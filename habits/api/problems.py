@@ -75,6 +75,9 @@ CHANGED = Problem(412, "changed", _("The week has changed in the meantime. Load 
 HELD = Problem(
     409, "held", _("A row of this week waits for a person to decide about it. Until then it cannot be changed.")
 )
+HELD_FROM_SIGHT = Problem(
+    404, HELD.code, _("This week is there, but a row of it waits for a person to decide. Until then it is not shown.")
+)
 WOULD_OVERWRITE = Problem(
     409,
     "would_overwrite",

@@ -14,6 +14,7 @@ from habits.api.admission import owner
 from habits.api.boards import WEEK, Day, Name, answer_to, any_day
 from habits.api.conditions import condition
 from habits.api.idempotency import idempotent
+from habits.api.methods import READING
 from habits.template_habits import Mode
 
 router = Router(tags=["templates"])
@@ -21,7 +22,7 @@ router = Router(tags=["templates"])
 _TEMPLATE = "/templates/{uuid:template}"
 
 
-@router.get("/templates", response=list[schemas.TemplateOut])
+@router.api_operation(READING, "/templates", response=list[schemas.TemplateOut])
 def list_templates(request: HttpRequest) -> HttpResponse:
     """The family's templates: the shared ones first, then by child; defaults before others, then by name."""
     return _said([representation.template(each) for each in templates.listed(owner=owner(request).pk)])
@@ -44,7 +45,7 @@ def post_template(request: HttpRequest, template: schemas.TemplateIn) -> HttpRes
     return response
 
 
-@router.get(_TEMPLATE, response=schemas.TemplateOut)
+@router.api_operation(READING, _TEMPLATE, response=schemas.TemplateOut)
 def read_template(request: HttpRequest, template: UUID) -> HttpResponse:
     """One template."""
     return _said(representation.template(templates.get(owner=owner(request).pk, template=template)))

@@ -51,6 +51,17 @@ def test_the_bytes_are_the_same_and_the_headers_say_which_store_it_was(parent: P
     assert response["Cache-Control"] == "private, no-cache"
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/children", week_of(), week_of()[: -len("/2025-07-21")], "/api/templates", "/api/notifications"]
+)
+def test_head_is_answered_as_get_without_the_content(parent: Person, path: str) -> None:
+    parent.put(week_of(), WEEK)
+    read, asked = parent.get(path), parent.send("HEAD", path, key=None)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert {name: asked[name] for name in read.headers} == dict(read.headers)
+    assert read.content
+
+
 def test_the_tag_does_not_depend_on_the_store(parent: Person, installation: Installation, settings: Any) -> None:
     installation.reach("ramp")
     parent.put(week_of(), WEEK)

@@ -156,11 +156,11 @@ def test_more_than_a_megabyte_is_too_much(parent: Person) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/api/children", "GET"),
-        ("POST", week_of(), "DELETE, GET, PUT"),
+        ("POST", "/api/children", "GET, HEAD"),
+        ("POST", week_of(), "DELETE, GET, HEAD, PUT"),
         ("PUT", week_of(rest="/marks"), "PATCH"),
         ("GET", week_of(rest="/marks"), "PATCH"),
-        ("TRACE", week_of(), "DELETE, GET, PUT"),
+        ("TRACE", week_of(), "DELETE, GET, HEAD, PUT"),
     ],
 )
 def test_another_method_is_refused_with_those_that_are_known(
@@ -239,12 +239,17 @@ def test_the_sentence_is_in_the_language_that_is_asked_for(parent: Person, langu
         assert "Accept-Language" in response["Vary"]
 
 
-def test_a_week_that_waits_for_a_person_is_a_conflict(parent: Person, installation: Installation) -> None:
+def test_a_week_that_waits_for_a_person_can_neither_be_read_nor_changed_and_says_why(
+    parent: Person, installation: Installation
+) -> None:
     installation.reach("dual_write")
     installation.insert(row(1, habits=[{"id": 1, "name": "물", "times": ["blue", *[""] * 6]}]))
     applier.drain(boards)
     assert QuarantineItem.objects.filter(status=QuarantineStatus.OPEN).count() == 1
     assert problem(parent.put(week_of(), WEEK)) == (409, "held")
+    assert problem(parent.delete(week_of())) == (409, "held")
+    assert problem(parent.get(week_of())) == (404, "held")
+    assert problem(parent.get(week_of(day="2025-07-28"))) == (404, "not_found")
 
 
 @pytest.fixture
