@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
+from functools import wraps
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from habits import family
 from habits.api import representation, schemas
 from habits.api.admission import owner
 from habits.api.conditions import condition, is_known, quoted
-from habits.api.idempotency import idempotent
+from habits.api.idempotency import P, View, idempotent
 from habits.api.methods import READING
 from habits.api.paths import CHILD
 from habits.board import Board, Reflection
@@ -59,7 +60,19 @@ def read_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     return response
 
 
+def prepared(view: View[P]) -> View[P]:
+    """Change a board only when the family's store is ready: goes around `idempotent`, which makes the transaction."""
+
+    @wraps(view)
+    def ready(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        family.prepare(owner(request).pk)
+        return view(request, *args, **kwargs)
+
+    return ready
+
+
 @router.put(WEEK, response={200: schemas.BoardOut, 201: schemas.BoardOut})
+@prepared
 @idempotent
 def put_week(request: HttpRequest, name: Name, day: Day, week: schemas.BoardIn) -> HttpResponse:
     """Make the week say exactly this. A habit that is there already keeps its identity."""
@@ -71,6 +84,7 @@ def put_week(request: HttpRequest, name: Name, day: Day, week: schemas.BoardIn) 
 
 
 @router.patch(f"{WEEK}/marks", response=schemas.BoardOut)
+@prepared
 @idempotent
 def patch_marks(request: HttpRequest, name: Name, day: Day, cells: schemas.MarksIn) -> HttpResponse:
     """Set these cells of the week as it is now; all others stay as they are."""
@@ -83,6 +97,7 @@ def patch_marks(request: HttpRequest, name: Name, day: Day, cells: schemas.Marks
 
 
 @router.delete(WEEK, response={204: None})
+@prepared
 @idempotent
 def delete_week(request: HttpRequest, name: Name, day: Day) -> HttpResponse:
     """Delete the week, in both stores."""

@@ -11,7 +11,7 @@ from ninja import Router
 from habits import templates
 from habits.api import representation, schemas
 from habits.api.admission import owner
-from habits.api.boards import WEEK, Day, Name, answer_to, any_day
+from habits.api.boards import WEEK, Day, Name, answer_to, any_day, prepared
 from habits.api.conditions import condition
 from habits.api.idempotency import idempotent
 from habits.api.methods import READING
@@ -72,6 +72,7 @@ def delete_template(request: HttpRequest, template: UUID) -> HttpResponse:
 
 
 @router.post(f"{WEEK}/apply-template", response={200: schemas.BoardOut, 201: schemas.BoardOut})
+@prepared
 @idempotent
 def apply_template(request: HttpRequest, name: Name, day: Day, how: schemas.ApplyTemplateIn) -> HttpResponse:
     """Give the week the habits of a template; there is a week afterwards. Habits that stay keep their marks."""

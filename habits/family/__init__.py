@@ -3,7 +3,19 @@
 Everything is scoped by the owner: a child of another family does not exist here.
 """
 
-from habits.family.changing import Cell, Changed, Seen, Written, change, change_or_begin, delete, put, set_marks, tag
+from habits.family.changing import (
+    Cell,
+    Changed,
+    Seen,
+    Written,
+    change,
+    change_or_begin,
+    delete,
+    prepare,
+    put,
+    set_marks,
+    tag,
+)
 from habits.family.contents import MOST_CHARACTERS, MOST_HABITS, Contents, Line, TooMuch
 from habits.family.counting import DayCount, Stats, WeekStats, stats
 from habits.family.keys import InvalidChildName, NoSuchBoard, NoSuchWeek, child_name, key_of
@@ -49,6 +61,7 @@ __all__ = [
     "children",
     "delete",
     "key_of",
+    "prepare",
     "put",
     "set_marks",
     "stats",

@@ -12,7 +12,7 @@ from datetime import date
 from hashlib import blake2b
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from habits import achievements
 from habits.board import Board, BoardKey, encode_key, mark
@@ -21,6 +21,7 @@ from habits.family.contents import Contents, board_of, refuse_too_much
 from habits.family.keys import NoSuchBoard, existing_key_of, key_of
 from habits.migration import boards as migration
 from migration_ops.rollout.routing import Decision
+from migration_ops.sync import dual_write
 from migration_ops.sync.dual_write import Draft, Outcome, writing
 
 Seen = str | Collection[str] | None
@@ -55,6 +56,16 @@ class Cell:
     position: int
     day: int
     status: str
+
+
+def prepare(owner: UUID) -> None:
+    """Whoever makes a transaction around a change of this family's boards calls this before it: a legacy file that
+    somebody replaced is looked through first, and nothing is locked meanwhile.
+
+    Raises:
+        UnusableInput: the file cannot be read.
+    """
+    dual_write.prepare(migration, str(owner))
 
 
 def put(
@@ -165,6 +176,8 @@ def tag(board: Board) -> str:
 @contextmanager
 def _writing(key: BoardKey) -> Iterator[Draft]:
     """As `writing`, with what a change means to the family in the same commit."""
+    if not connection.in_atomic_block:
+        prepare(key.owner)
     with transaction.atomic():
         with writing(migration, key) as draft:
             yield draft

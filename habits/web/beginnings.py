@@ -56,6 +56,7 @@ def begin(request: HttpRequest, name: str, day: date) -> HttpResponse:
     """Do it, or go on to the question first."""
     key = key_or_404(request, name, day)
     child_or_404(request, key.child)
+    family.prepare(key.owner)
     return once(request, lambda: _begin(request, key))
 
 

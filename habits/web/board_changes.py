@@ -130,6 +130,7 @@ def _changed(
     request: HttpRequest, name: str, day: date, change: Change, *, message: str = "", place: str = ""
 ) -> HttpResponse:
     key = key_or_404(request, name, day)
+    family.prepare(key.owner)
     return once(request, lambda: _change(key, change, message, place))
 
 

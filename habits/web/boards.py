@@ -72,6 +72,7 @@ def delete(request: HttpRequest, name: str, day: date) -> HttpResponseBase:
             return Done(board_view.week_url(key.child, key.week_start), sentence(refused), messages.ERROR)
         return Done(reverse("children"), gettext("The week is deleted."))
 
+    family.prepare(key.owner)
     return once(request, work)
 
 

@@ -54,6 +54,7 @@ def card(child: family.ChildSummary) -> ChildCard:
 def children(request: HttpRequest) -> HttpResponseBase:
     """The child selector; a new child is its first week."""
     if request.method == "POST":
+        family.prepare(owner(request))
         return once(request, lambda: _first_week(request))
     cards = [card(child) for child in family.children(owner(request)).children]
     return render(request, "family/children.html", {"children": cards, "token": new_token()})

@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import Error, connection, transaction
 
-from migration_ops import state
+from migration_ops import preparation, state
 from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.definition import AnyMigration, Batch, Prepares, Side
 from migration_ops.exceptions import DocumentHeld, MigrationOpsError
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import enter_fence, lock_keys, wait_at_most
@@ -37,11 +37,24 @@ from migration_ops.sync import applier, carry, dirty, origin
 from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
 from migration_ops.sync.follower import follow, hurried
 
-__all__ = ["ATTEMPTED", "Draft", "Outcome", "writing"]
+__all__ = ["ATTEMPTED", "Draft", "Outcome", "prepare", "writing"]
 
 AUTHORITY_NOTED = label("dual_write.noted")
 AUTHORITY_SAVED = label("dual_write.saved")
 COMMITTED = label("dual_write.committed")
+
+
+def prepare(migration: AnyMigration, unit: str) -> None:
+    """Have the store that has the word for this unit do what takes long before the transaction of a write begins.
+
+    `writing` does so where it makes the transaction; whoever makes one around it calls this before.
+
+    Raises:
+        UnusableInput, DatabaseError: as the write would.
+    """
+    legacy = migration.legacy()
+    if isinstance(legacy, Prepares) and routing.authority(migration, unit).side is Side.LEGACY:
+        preparation.prepare(legacy)
 
 
 @contextmanager
@@ -58,6 +71,8 @@ def writing(migration: AnyMigration, key: Any) -> Iterator[Draft]:
         ValueError: the block left the document of another key.
     """
     began = monotonic()
+    if not connection.in_atomic_block:
+        prepare(migration, migration.unit(key))
     with transaction.atomic():
         place = _enter(migration, key)
         yield place.draft
