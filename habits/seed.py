@@ -15,12 +15,16 @@ from typing import IO, Any
 from django.conf import settings
 from django.db import connection, transaction
 
+from habits.migration import boards
 from habits.seed_data import DataSet, Record
 from habits.stores.json_file import holds_lines, opened
 from habits.stores.json_reader import JsonReader
 from habits.stores.legacy_rows import COLUMNS
 from habits.stores.legacy_schema import TABLE, create_table, table_exists
-from migration_ops.exceptions import UnusableInput
+from migration_ops import state
+from migration_ops.exceptions import Refused, UnusableInput
+from migration_ops.models import MigrationState
+from migration_ops.stages import Stage
 
 LOOKED_AT = 50
 """So many rows decide whether what is there already is this data set."""
@@ -41,6 +45,23 @@ class Seeded:
     owners: int
     target: str
     present: bool = False
+
+
+def refuse_to_reset() -> None:
+    """A reset deletes every legacy row, and capture carries that over to modern. That is what somebody wants who tries
+    the product out, and nobody whose families live in modern already.
+
+    Raises:
+        Refused: the migration is at `ramp` or beyond, where modern has the word for families.
+    """
+    if MigrationState._meta.db_table not in connection.introspection.table_names():
+        return  # nothing was ever migrated
+    stage = state.stage(boards)
+    if stage.position >= Stage.RAMP.position:
+        raise Refused(
+            f"{boards.name} is at stage {stage}: families live in the modern tables, and --reset would delete every"
+            " week they have, there too. Go back to dual_write first, or say --force if it is all made up."
+        )
 
 
 def seed(data: DataSet, *, reset: bool) -> Seeded:

@@ -11,8 +11,10 @@ from uuid import UUID
 
 import pytest
 from django.core.management import call_command
+from django.db.models import F
 from pytest_django import Settings
 
+from habits.migration import boards
 from habits.owners import legacy_owners
 from habits.seed import table_values
 from habits.seed_data import DataSet
@@ -20,6 +22,8 @@ from habits.stores.legacy_boards import assemble
 from habits.stores.legacy_json import LegacyJsonStore
 from habits.stores.legacy_rows import COLUMNS, ParsedRow
 from habits.stores.legacy_verdict import CODES, parse
+from migration_ops.models import MigrationState
+from migration_ops.stages import ORDER, Stage
 from tests.habits.legacy_database import query
 
 SAMPLE_SIZE = 2_000
@@ -44,6 +48,13 @@ def owners_of(data: DataSet) -> set[UUID]:
 
 def in_table() -> list[tuple[Any, ...]]:
     return query("SELECT h::text FROM habit_tracker h ORDER BY id")
+
+
+def bring_to(stage: str) -> None:
+    """Step by step, as the database demands, and without the gates."""
+    MigrationState.objects.create(name=boards.name)
+    for step in ORDER[1 : ORDER.index(Stage(stage)) + 1]:
+        MigrationState.objects.filter(name=boards.name).update(stage=step, version=F("version") + 1)
 
 
 @pytest.fixture
@@ -135,6 +146,30 @@ def test_reset_puts_the_data_in_place_of_what_is_there() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("stage", ["off", "dual_write", "shadow"])
+def test_reset_is_for_trials_which_have_not_gone_beyond_shadow(stage: str) -> None:
+    run("--rows", "120")
+    bring_to(stage)
+    run("--rows", "60", "--seed", "9", "--reset")
+    assert len(in_table()) == 60
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("stage", ["ramp", "live", "frozen", "archived", "dropped"])
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_where_families_live_in_modern_reset_is_refused_unless_it_is_forced(stage: str, dry_run: list[str]) -> None:
+    run("--rows", "120")
+    before = in_table()
+    bring_to(stage)
+    refused = run("--rows", "60", "--reset", *dry_run, exit_code=4)["error"]
+    assert f"at stage {stage}" in refused
+    assert "--force" in refused
+    assert in_table() == before
+    assert run("--rows", "60", "--reset", "--force", *dry_run)["rows"] == 60
+    assert len(in_table()) == (120 if dry_run else 60)
+
+
+@pytest.mark.django_db
 def test_a_row_in_the_table_says_what_it_says_in_a_file() -> None:
     run("--rows", "300", "--messy")
     columns = ", ".join(f"{name}::text" for name in COLUMNS)
@@ -150,6 +185,7 @@ def test_a_number_of_rows_that_is_none_is_refused(rows: str) -> None:
         call_command("seed_legacy", f"--rows={rows}")
 
 
+@pytest.mark.django_db
 def test_a_file_holds_an_object_with_the_records(legacy_file: Path) -> None:
     said = run("--rows", "250", "--messy")
     assert said["rows"] == 250
@@ -157,6 +193,7 @@ def test_a_file_holds_an_object_with_the_records(legacy_file: Path) -> None:
     assert [path.name for path in legacy_file.parent.iterdir()] == [legacy_file.name]
 
 
+@pytest.mark.django_db
 def test_a_file_is_replaced_only_on_request(legacy_file: Path) -> None:
     run("--rows", "100")
     before = legacy_file.read_bytes()
@@ -167,6 +204,7 @@ def test_a_file_is_replaced_only_on_request(legacy_file: Path) -> None:
     assert len(json.loads(legacy_file.read_text())["records"]) == 50
 
 
+@pytest.mark.django_db
 def test_a_file_of_lines_gets_a_row_a_line(legacy_file: Path, settings: Settings) -> None:
     path = legacy_file.with_suffix(".ndjson")
     settings.LEGACY_JSON_PATH = str(path)
@@ -205,6 +243,7 @@ def test_a_dry_run_says_what_would_be_added_to_the_table_and_adds_nothing(there:
         assert "--reset" in run("--rows", "30", "--dry-run", exit_code=2)["error"]
 
 
+@pytest.mark.django_db
 def test_a_dry_run_leaves_a_file_as_it_is(legacy_file: Path) -> None:
     assert run("--rows", "30", "--dry-run")["rows"] == 30
     assert not legacy_file.exists()
@@ -216,6 +255,7 @@ def test_a_dry_run_leaves_a_file_as_it_is(legacy_file: Path) -> None:
     assert legacy_file.read_bytes() == before
 
 
+@pytest.mark.django_db
 def test_a_place_where_no_file_can_be_written_is_named(legacy_file: Path, settings: Settings) -> None:
     settings.LEGACY_JSON_PATH = str(legacy_file / "no" / "such.json")
     assert "such.json" in run("--rows", "10", exit_code=2)["error"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from habits.seed import planned, seed
+from habits.seed import planned, refuse_to_reset, seed
 from habits.seed_data import DataSet
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 
@@ -29,9 +29,12 @@ class Command(OperatorCommand):
         parser.add_argument("--seed", type=int, default=1, metavar="S", help="decides what is made up (default: 1)")
         parser.add_argument("--messy", action="store_true", help="with the faults that real data has")
         parser.add_argument("--reset", action="store_true", help="delete the rows that are there first")
+        parser.add_argument("--force", action="store_true", help="with --reset: also where families live in modern")
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         dry_run, reset = options["dry_run"], options["reset"]
+        if reset and not options["force"]:
+            refuse_to_reset()
         seeded = (planned if dry_run else seed)(
             DataSet(options["rows"], options["seed"], options["messy"]), reset=reset
         )
