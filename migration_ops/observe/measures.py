@@ -14,6 +14,9 @@ class What(StrEnum):
     SECOND_WRITE = "second_write"
     """A second write that could only be made after the commit of the first one (`Outcome.LATER`)."""
 
+    CARRIED_FIRST = "carried_first"
+    """A change of the other store that waited when a family wrote, and could not be brought over before the write."""
+
     READ = "read"
     """A family's read, by the store that was asked first."""
 

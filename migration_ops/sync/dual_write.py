@@ -14,6 +14,7 @@ good: whatever happens in between, somebody looks at it again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -30,7 +31,7 @@ from migration_ops.locks import enter_fence, lock_keys, wait_at_most
 from migration_ops.observe import metrics
 from migration_ops.observe.measures import SecondOutcome, What
 from migration_ops.observe.metrics import Measured
-from migration_ops.patience import bounded_by
+from migration_ops.patience import bounded_by, sqlstate
 from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import applier, carry, dirty, origin
@@ -38,6 +39,8 @@ from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
 from migration_ops.sync.follower import follow, hurried
 
 __all__ = ["ATTEMPTED", "Draft", "Outcome", "prepare", "writing"]
+
+logger = logging.getLogger(__name__)
 
 AUTHORITY_NOTED = label("dual_write.noted")
 AUTHORITY_SAVED = label("dual_write.saved")
@@ -116,7 +119,7 @@ def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch
 def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decision, frozenset[int]]:
     """Bring a change of the other side that waits on the dirty list over first, so that it is not written over.
 
-    Where that fails, the side that changed has the word for this once.
+    Where that fails, it is logged and counted, and the side that changed has the word for this once.
 
     Returns: who has the word, and the notices that were looked at.
     """
@@ -127,10 +130,20 @@ def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decisi
         return usual, seen
     both = usual.side in waiting
     source = usual.side if both else usual.side.other
+    began = monotonic()
     try:
         with transaction.atomic(), hurried():
             applier.carry_over(migration, {key}, source, conflicts={key} if both else set())
-    except (Error, MigrationOpsError, OSError):
+    except (Error, MigrationOpsError, OSError) as error:
+        cause = sqlstate(error) or type(error).__name__
+        logger.warning(
+            "A change that waited in the %s store of %s could not be carried over before a write of its document: %s.",
+            source,
+            migration.name,
+            cause,
+        )
+        failed = Measured(What.CARRIED_FIRST, source.value, SecondOutcome.FAILED, cause)
+        metrics.add(migration, failed, seconds=monotonic() - began)
         return (usual if both else Decision(source, Reason.DIRTY)), seen
     return usual, seen
 

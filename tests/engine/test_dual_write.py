@@ -7,8 +7,10 @@ from django.db import connection
 
 from migration_ops import transitions
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.models import BeforeImage, DirtyKey, QuarantineItem
-from migration_ops.rollout.routing import Reason
+from migration_ops.models import BeforeImage, DirtyKey, Metric, QuarantineItem
+from migration_ops.observe import metrics
+from migration_ops.observe.measures import What
+from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.stages import Stage
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome, writing
@@ -86,6 +88,27 @@ def test_removing_a_document_removes_it_on_both_sides(notes: AnyMigration) -> No
     write(notes, "two pints")
     assert write(notes) is Outcome.BOTH
     assert legacy_lines() == [] == modern_rows()
+    assert_in_step()
+
+
+def test_a_change_that_waits_and_cannot_be_brought_over_first_is_logged_and_counted(
+    notes: AnyMigration, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin_dual_write(notes)
+    write(notes, "two pints")
+    go_to_ramp(notes, percent=100)
+    run("ALTER TABLE modern_notes ADD CONSTRAINT no_three CHECK (NOT 'three pints' = ANY (lines))")
+    run("UPDATE legacy_notes SET body = 'three pints'")
+    with writing(notes, KEY) as draft:
+        assert draft.decision == Decision(Side.LEGACY, Reason.DIRTY)
+        draft.document = Note(KEY, ("two pints", "and cream"))
+    assert draft.outcome is Outcome.BOTH
+    assert "in the legacy store of notes could not be carried over" in caplog.text
+    assert "23514" in caplog.text
+    assert "pints" not in caplog.text
+    assert metrics.flush()
+    counted = Metric.objects.filter(migration=notes.name, name=What.CARRIED_FIRST)
+    assert list(counted.values_list("side", "outcome", "sqlstate", "count")) == [("legacy", "failed", "23514", 1)]
     assert_in_step()
 
 
