@@ -8,6 +8,7 @@ import pytest
 from django.db import connection as database
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from migration_ops.guards import MAY_TRUNCATE
@@ -35,3 +36,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     TRUNCATE after a transactional test stumbles over them."""
     with django_db_blocker.unblock(), database.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS waffle_flag_users, waffle_flag_groups")
+
+
+@pytest.fixture(autouse=True)
+def _in_the_language_of_the_site() -> None:
+    """What language the last request of the test before was in must not decide what this one reads."""
+    translation.deactivate()
