@@ -113,7 +113,7 @@ def history(processes: Processes, *, kills: int, writes_between: int, seed: int)
     killed: Counter[str] = Counter()
     try:
         processes.start("sync_changes", "--follow")
-        processes.start("backfill", "--batch-size", "20")
+        processes.start("backfill", "--batch-size", "2")
         for number in range(WRITERS):
             processes.start("simulate_traffic", *TRAFFIC, "--seed", str(number))
         for percent in (None, 0, 30, 100):
