@@ -5,7 +5,6 @@ Row security is refused earlier (see `snapshot`). Here what was seen is held aga
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from migration_ops.definition import AnyMigration, RowStore, Store
@@ -26,7 +25,7 @@ def reasons(migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[A
     known = Lineage.of(migration).count()
     noticed = DirtyKey.objects.filter(migration=migration.name, row__isnull=False).count()
     if tally.legacy_rows == 0:
-        if known or _some(legacy.estimate):
+        if known or _some(legacy):
             found.append("No legacy row was seen, although there must be some.")
     elif _fewer(tally.legacy_rows + noticed, known):
         found.append(f"Only {tally.legacy_rows:,} legacy rows were seen, but {known:,} are known from the backfill.")
@@ -34,7 +33,7 @@ def reasons(migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[A
         return found  # of modern it lists only what came from the file, which may be nothing
     in_both = tally.matched + tally.mismatched
     if tally.modern_documents == 0:
-        if in_both or _some(modern.estimate):
+        if in_both or _some(modern):
             found.append(f"None of the modern {migration.plural} was seen, although there must be some.")
     elif _fewer(tally.modern_documents, in_both):
         found.append(
@@ -44,8 +43,9 @@ def reasons(migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[A
     return found
 
 
-def _some(estimate: Callable[[], int | None]) -> bool:
-    return bool(estimate())
+def _some(store: Store[Any, Any]) -> bool:
+    """Whether something is there: an estimate may be of what was there before the last of it was deleted."""
+    return bool(store.estimate()) and bool(store.spans(1))
 
 
 def _fewer(seen: int, known: int) -> bool:

@@ -63,7 +63,7 @@ def small_table(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    started = Processes(tmp_path)
+def processes() -> Iterator[Processes]:
+    started = Processes()
     yield started
     started.kill_all()

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-from pathlib import Path
+import subprocess
 from typing import Any
 
-from django.core.management import call_command
+from tests.acceptance.commands import PATIENCE, start
 
-from tests.killed import Child
+ENDED = (0, 128 + signal.SIGTERM, -signal.SIGTERM)
+"""By itself, or asked to; the last one had not yet begun."""
 
 
 class Processes:
     """Commands of the product, each in a process of its own, which are killed and started again.
 
     Attributes:
-        said: what those said that ended by themselves, by command.
+        said: what those said that ended by themselves or were asked to, by command.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.said: list[tuple[str, dict[str, Any]]] = []
-        self._folder = folder
-        self._running: list[tuple[tuple[str, ...], Child]] = []
+        self._running: list[tuple[tuple[str, ...], subprocess.Popen[str]]] = []
 
     def start(self, *arguments: str) -> None:
-        self._running.append((arguments, Child(lambda: self._command(*arguments))))
+        self._running.append((arguments, start(*arguments)))
 
     def kill(self, command: str, chance: random.Random) -> bool:
         """Kill one that runs this command, and start it anew; whether there was one."""
-        alive = [each for each in self._running if each[0][0] == command and each[1].is_running]
+        alive = [each for each in self._running if each[0][0] == command and each[1].poll() is None]
         if not alive:
             return False
         arguments, victim = chance.choice(alive)
-        victim.send(signal.SIGKILL)
-        assert victim.outcome() == -signal.SIGKILL
+        victim.kill()
+        victim.communicate(timeout=PATIENCE)
+        assert victim.returncode == -signal.SIGKILL
         self._running.remove((arguments, victim))
         self.start(*arguments)
         return True
@@ -44,25 +44,25 @@ class Processes:
     def wait_for(self, command: str) -> None:
         """Return when all that run this command have ended by themselves."""
         for each in [each for each in self._running if each[0][0] == command]:
-            assert each[1].outcome() == 0, each[0]
+            assert self._ended(*each) == 0, each[0]
             self._running.remove(each)
 
     def end(self) -> None:
         """Ask all that still run to end, as an operator does, and wait until they did."""
-        for _, child in self._running:
-            child.send(signal.SIGTERM)
-        for arguments, child in self._running:
-            assert child.outcome() in (0, 128 + signal.SIGTERM), arguments
+        for _, process in self._running:
+            process.terminate()
+        for each in self._running:
+            self._ended(*each)
         self._running.clear()
-        for file in self._folder.glob("*.said"):
-            if text := file.read_text(encoding="utf-8"):  # nothing was said by those that were killed
-                self.said.append((file.name.partition(".")[0], json.loads(text)))
 
     def kill_all(self) -> None:
-        for _, child in self._running:
-            child.send(signal.SIGKILL)
-            child.outcome()
+        for _, process in self._running:
+            process.kill()
+            process.communicate(timeout=PATIENCE)
 
-    def _command(self, *arguments: str) -> None:
-        with (self._folder / f"{arguments[0]}.{os.getpid()}.said").open("w", encoding="utf-8") as out:
-            call_command(*arguments, "--json", stdout=out)
+    def _ended(self, arguments: tuple[str, ...], process: subprocess.Popen[str]) -> int:
+        out, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode in ENDED, (arguments, out, errors)
+        if out:
+            self.said.append((arguments[0], json.loads(out)))
+        return process.returncode
