@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from habits import family
 from habits.family import Contents, Line
@@ -111,3 +112,15 @@ def test_killed_anywhere_both_stores_agree_afterwards_and_nothing_acknowledged_i
         assert said_by_file(file.file) == said_by_modern() == said(LAST), how
         assert not list(file.file.parent.glob(".*")), f"{how}: a draft that was left over is gone"
         write(None)
+
+
+def test_when_the_last_board_is_gone_a_validation_is_complete_whatever_the_planner_remembers(
+    file: Installation,
+) -> None:
+    file.reach("dual_write")
+    write(LAST)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE weeks")
+    write(None)
+    checked = run("validate_migration")
+    assert (checked.exit_code, checked["complete"]) == (0, True), checked.errors
