@@ -63,6 +63,17 @@ def test_e001_a_key_that_means_nothing_is_named_with_the_one_that_was_meant(sett
         {"BATCH_START": "100"},
         {"BATCH_MINIMUM": 50, "BATCH_MAXIMUM": 10},
         {"RETRY_FIRST_DELAY": timedelta(minutes=1)},
+        {"READ_ERROR_RATE": 0},
+        {"READ_ERROR_RATE": "0.1"},
+        {"READ_LATENCY_RATIO": True},
+        {"SHADOW_READ_PERCENT": -1},
+        {"RAMP_PLAN": ()},
+        {"RAMP_PLAN": 5},
+        {"RAMP_PLAN": [(5, timedelta(hours=1))]},
+        {"RAMP_PLAN": [(50, timedelta(hours=1)), (5, timedelta(hours=1)), (100, timedelta(hours=1))]},
+        {"RAMP_PLAN": [(0, timedelta(hours=1)), (100, timedelta(hours=1))]},
+        {"RAMP_PLAN": [(5.001, timedelta(hours=1)), (100, timedelta(hours=1))]},
+        {"RAMP_PLAN": [(100, 3600)]},
     ],
 )
 def test_e002_a_value_that_makes_no_sense_is_named(settings: Any, wrong: dict[str, Any]) -> None:
@@ -121,3 +132,29 @@ def test_e005_another_database_than_postgresql_is_refused(monkeypatch: pytest.Mo
 def test_w001_an_installation_without_a_migration_is_warned(alone: AnyMigration) -> None:
     registry.unregister("notes")
     assert ids(checks.check_migrations) == ["migration_ops.W001"]
+
+
+@pytest.mark.parametrize("setting", ["WAFFLE_OVERRIDE", "WAFFLE_FLAG_DEFAULT", "WAFFLE_CREATE_MISSING_FLAGS"])
+def test_e006_a_setting_that_makes_waffle_lie_is_named(settings: Any, setting: str) -> None:
+    setattr(settings, setting, True)
+    (error,) = checks.check_waffle(None)
+    assert (error.id, error.hint) == ("migration_ops.E006", f"Set {setting} = False.")
+
+
+@pytest.mark.parametrize(("timeout", "kept"), [(None, "for ever"), (300, "for 300 s")])
+def test_w002_a_cache_that_keeps_switches_for_long_is_named(settings: Any, timeout: int | None, kept: str) -> None:
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": timeout}
+    settings.CACHES = {**settings.CACHES, "waffle": memory}
+    (warning,) = checks.check_waffle(None)
+    assert warning.id == "migration_ops.W002"
+    assert kept in warning.msg
+    settings.CACHES = {**settings.CACHES, "waffle": {**memory, "TIMEOUT": 1}}
+    assert ids(checks.check_waffle) == []
+
+
+def test_w003_the_middleware_has_to_be_there_and_to_know_the_user(settings: Any) -> None:
+    order = list(settings.MIDDLEWARE)
+    order.remove(checks.MIDDLEWARE)
+    for wrong in (order, [checks.MIDDLEWARE, *order]):
+        settings.MIDDLEWARE = wrong
+        assert ids(checks.check_middleware) == ["migration_ops.W003"]
