@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db import connection
 
 from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import StageChanged
 from migration_ops.stages import Stage
 
 CHANNEL = "migration_ops_stage"
@@ -80,6 +81,29 @@ def by_name(name: str, *, lock: bool = False) -> State:
         cursor.execute(f"{_READ} FOR UPDATE OF state" if lock else _READ, [name])
         row = cursor.fetchone()
     return State(name) if row is None else State(name, Stage(row[0]), *row[1:])
+
+
+def seen(migration: AnyMigration, version: int | None) -> State:
+    """The state that somebody decides on.
+
+    Args:
+        version: the one that was looked at; None for whichever there is now.
+
+    Raises:
+        StageChanged: there is another one by now.
+    """
+    now = read(migration)
+    if version is not None and version != now.version:
+        raise changed(now)
+    return now
+
+
+def changed(now: State) -> StageChanged:
+    """What to raise where somebody else was faster."""
+    at = f"{now.stage} and {now.percent.normalize():f} %" if now.stage is Stage.RAMP else now.stage
+    return StageChanged(
+        f"{now.name} is at {at} now: somebody else changed it in the meantime. Look again and decide anew."
+    )
 
 
 def stage(migration: AnyMigration) -> Stage:

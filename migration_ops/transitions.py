@@ -15,7 +15,7 @@ from django.db import OperationalError, connection, transaction
 
 from migration_ops import blockers, conf, fence, guards, history, stages, state
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.exceptions import FenceBusy, IllegalTransition, Refused, StageChanged
+from migration_ops.exceptions import FenceBusy, IllegalTransition, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.gates import Gate, opening
 from migration_ops.gates.opening import Passage
@@ -66,7 +66,7 @@ def advance(
         StageChanged: somebody else was faster.
         FenceBusy: writers, or holders of the legacy table, did not make way; names them.
     """
-    seen = _seen(migration, version)
+    seen = state.seen(migration, version)
     target = stages.next_stage(seen.stage)
     step = stages.transition(seen.stage, target) if target else None
     if step is None:
@@ -97,7 +97,7 @@ def back(
         Refused: the way back belongs to `retire_legacy`.
         StageChanged, FenceBusy: as for `advance`.
     """
-    seen = _seen(migration, version)
+    seen = state.seen(migration, version)
     step = stages.transition(seen.stage, target)
     if step is None or step.forward:
         there = ", ".join(stages.earlier_stages(seen.stage)) or "no stage"
@@ -106,20 +106,6 @@ def back(
     if dry_run:
         return Step(seen, _moved(seen, step))
     return _make(migration, seen, step, actor=actor, reason=reason)
-
-
-def _seen(migration: AnyMigration, version: int | None) -> State:
-    seen = state.read(migration)
-    if version is not None and version != seen.version:
-        raise _changed(seen)
-    return seen
-
-
-def _changed(now: State) -> StageChanged:
-    return StageChanged(
-        f"{now.name} is at {now.stage} now: somebody else changed the stage in the meantime."
-        " Look again and decide anew."
-    )
 
 
 def _not_retiring(migration: AnyMigration, step: Transition) -> None:
@@ -199,7 +185,7 @@ def _attempt(
     MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
     before = state.read(migration, lock=True)
     if before.version != seen.version:
-        raise _changed(before)
+        raise state.changed(before)
     if step.forward:
         not_held(before)
     found = opening.pass_through(migration, before, _passage(step), vouching=vouching, fenced=True)
@@ -258,4 +244,4 @@ def _write(migration: AnyMigration, before: State, after: State, *, switched: bo
             [after.stage.value, after.percent, after.version, migration.name, before.version],
         )
         if cursor.rowcount != 1:
-            raise _changed(state.read(migration))
+            raise state.changed(state.read(migration))

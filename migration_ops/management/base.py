@@ -19,6 +19,7 @@ from django.db import DatabaseError, OperationalError, ProgrammingError
 from rich.console import Console, RenderableType
 
 from migration_ops import registry
+from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError
 from migration_ops.observe import metrics
@@ -26,6 +27,11 @@ from migration_ops.observe import metrics
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: stop at the next safe place, exactly as for Ctrl-C."""
+
+
+def ended_by(stop: Stop) -> KeyboardInterrupt:
+    """What to raise when everything in hand is done, so that the exit code says by which signal it ended."""
+    return Terminated() if stop.signal == signal.SIGTERM else KeyboardInterrupt()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from migration_ops import conf, transitions
+from migration_ops import conf, state, transitions
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.gates import Gate, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.models import Flag
-from migration_ops.rollout.turning import Change, refuse_no_percent, seen, turn
+from migration_ops.rollout.turning import Change, refuse_no_percent, turn
 from migration_ops.stages import DATA_GATES
 from migration_ops.state import State
 
@@ -66,7 +66,7 @@ def canary(
         GateClosed, Refused, StageChanged: as for `advance`.
     """
     _refuse_unusable(chosen)
-    looked_at = seen(migration, version)
+    looked_at = state.seen(migration, version)
     more = chosen.are_more_than(looked_at)
     passage = Passage("to more canaries", DATA_GATES, exposes=True)
     found: tuple[Gate, ...] = ()
@@ -93,7 +93,7 @@ def canary_off(
     migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool = False, version: int | None = None
 ) -> Change:
     """No canaries any more: no header, no cookie, no share, nobody by name."""
-    looked_at = seen(migration, version)
+    looked_at = state.seen(migration, version)
     off: dict[str, Any] = {"canary_header": "", "canary_cookie": "", "canary_percent": NOBODY, "named": False}
     named = _named(migration)
     if dry_run:

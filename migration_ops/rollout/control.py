@@ -11,15 +11,15 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from migration_ops import transitions
+from migration_ops import state, transitions
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import Refused
+from migration_ops.exceptions import FenceBusy, Refused
 from migration_ops.gates import Gate, Verdict, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
 from migration_ops.rollout import plan
 from migration_ops.rollout.choosing import NOBODY, Canaries, canary, canary_off
-from migration_ops.rollout.turning import Change, refuse_no_percent, seen, turn
+from migration_ops.rollout.turning import Change, refuse_no_percent, turn
 from migration_ops.rollout.vouching import vouch
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -66,7 +66,7 @@ def advance(
         UnusableInput: an override without a reason.
         IllegalTransition, FenceBusy: as `transitions.advance`.
     """
-    looked_at = seen(migration, version)
+    looked_at = state.seen(migration, version)
     following = plan.following(looked_at)
     if following is not None and following.stage is Stage.RAMP is looked_at.stage:
         said: dict[str, Any] = {"actor": actor, "reason": reason, "dry_run": dry_run, "override": override}
@@ -96,7 +96,7 @@ def set_percent(
     """
     refuse_no_percent(percent)
     vouching = Vouching(actor, reason) if override else None
-    looked_at = seen(migration, version)
+    looked_at = state.seen(migration, version)
     if looked_at.stage is not Stage.RAMP:
         raise Refused(
             f"{migration.name} is at {looked_at.stage}; a percentage of the units reads modern only at {Stage.RAMP}."
@@ -141,11 +141,8 @@ def kill(
     Raises:
         Refused: legacy is retired; there is nothing to go back to this way.
     """
-    looked_at = seen(migration, version)
-    if looked_at.stage.position > Stage.LIVE.position:
-        raise Refused(
-            f"{migration.name} is at {looked_at.stage}: legacy is retired. `manage.py retire_legacy thaw` comes first."
-        )
+    looked_at = state.seen(migration, version)
+    _refuse_retired(looked_at)
     return _switch(migration, "kill", actor, reason, dry_run, version, kill=True)
 
 
@@ -179,11 +176,8 @@ def rollback(
         Refused: legacy is retired.
         FenceBusy: at `live`, the stage could not go back yet. Reads are at legacy all the same, by the kill switch.
     """
-    looked_at = seen(migration, version)
-    if looked_at.stage.position > Stage.LIVE.position:
-        raise Refused(
-            f"{migration.name} is at {looked_at.stage}: legacy is retired. `manage.py retire_legacy thaw` comes first."
-        )
+    looked_at = state.seen(migration, version)
+    _refuse_retired(looked_at)
     at = Stage.RAMP if looked_at.stage is Stage.LIVE else looked_at.stage
     back: dict[str, Any] = {
         "stage": at,
@@ -195,14 +189,23 @@ def rollback(
         return Change(looked_at, replace(looked_at, **back))
     now = looked_at
     if looked_at.stage is Stage.LIVE:
-        killed = kill(migration, actor=actor, reason=reason, version=looked_at.version).after
-        now = transitions.back(migration, Stage.RAMP, actor=actor, reason=reason, version=killed.version).after
+        now = _back_from_live(migration, looked_at, actor=actor, reason=reason, on_hold=back["hold"])
     switch_off: dict[str, Any] = {} if looked_at.kill else {"kill": False}
 
     def turned(current: State) -> tuple[State, tuple[Gate, ...]]:
         return replace(current, **{**back, "stage": current.stage, **switch_off}), evidence
 
     return replace(turn(migration, now, turned, verb=verb, actor=actor, reason=reason), before=looked_at)
+
+
+def _back_from_live(migration: AnyMigration, at: State, *, actor: str, reason: str, on_hold: bool) -> State:
+    """Reads first, and on hold in the same commit: the stage may have to wait for writers."""
+    killed = _switch(migration, "kill", actor, reason, False, at.version, kill=True, hold=on_hold).after
+    try:
+        return transitions.back(migration, Stage.RAMP, actor=actor, reason=reason, version=killed.version).after
+    except FenceBusy as error:
+        here = f"All reads are at legacy, by the kill switch, but the stage is still {at.stage}"
+        raise FenceBusy(f"{here}; roll back again when writers make way. About the stage: {error}") from error
 
 
 def _switch(
@@ -214,7 +217,7 @@ def _switch(
     version: int | None,
     **to: Any,
 ) -> Change:
-    looked_at = seen(migration, version)
+    looked_at = state.seen(migration, version)
     if dry_run:
         return Change(looked_at, replace(looked_at, **to))
     return turn(migration, looked_at, lambda now: (replace(now, **to), ()), verb=verb, actor=actor, reason=reason)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Event
 
 from django.db import Error, connection
 
 from migration_ops import gates, state
+from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import MigrationOpsError
@@ -74,15 +74,15 @@ def evaluate(migration: AnyMigration) -> Evaluation:
     return Evaluation(state.read(migration), found, _act(migration, now, found))
 
 
-def follow(migrations: Sequence[AnyMigration], *, stop: Event, say: Callable[[str], None]) -> None:
-    """Evaluate all of them every `evaluate_interval` until `stop` is set. Outlives a database that is away."""
-    while not stop.is_set():
+def follow(migrations: Sequence[AnyMigration], *, stop: Stop, say: Callable[[str], None]) -> None:
+    """Evaluate all of them every `evaluate_interval` until it is told to stop. Outlives a database that is away."""
+    while not stop.requested:
         for migration in migrations:
             try:
                 done = evaluate(migration)
                 retention.purge()
             except (Error, MigrationOpsError) as error:
-                say(f"{migration.name} could not be evaluated: {str(error).strip().splitlines()[0]}")
+                say(f"{migration.name} could not be evaluated: {str(error).strip() or type(error).__name__}")
                 connection.close()
             else:
                 if done.done:

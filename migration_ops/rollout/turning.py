@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from migration_ops import conf, guards, history, state
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import StageChanged, UnusableInput
+from migration_ops.exceptions import UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.models import Flag, MigrationState
 from migration_ops.patience import milliseconds
@@ -29,26 +29,6 @@ class Change:
     before: State
     after: State
     gates: tuple[Gate, ...] = ()
-
-
-def seen(migration: AnyMigration, version: int | None) -> State:
-    """The state that somebody decides on.
-
-    Raises:
-        StageChanged: it has another version than the one that was looked at.
-    """
-    now = state.read(migration)
-    if version is not None and version != now.version:
-        raise changed(now)
-    return now
-
-
-def changed(now: State) -> StageChanged:
-    """What to raise where somebody else was faster."""
-    return StageChanged(
-        f"{now.name} is at {now.stage} and {now.percent.normalize():f} % now: somebody else changed it in the meantime."
-        " Look again and decide anew."
-    )
 
 
 _COLUMNS = ("percent", "hold", "kill", "canary_header", "canary_cookie", "canary_percent")
@@ -73,7 +53,7 @@ def turn(
         MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
         before = state.read(migration, lock=True)
         if before.version != decided_on.version:
-            raise changed(before)
+            raise state.changed(before)
         wanted, found = turned(before)
         if wanted == before and not also:
             return Change(before, before, found)

@@ -12,7 +12,7 @@ from migration_ops.gates.overrides import Vouching
 from migration_ops.models import MigrationState
 from migration_ops.patience import milliseconds
 from migration_ops.rollout import plan
-from migration_ops.rollout.turning import Change, changed, seen
+from migration_ops.rollout.turning import Change
 
 
 def vouch(
@@ -29,7 +29,7 @@ def vouch(
         StageChanged: somebody else changed the migration in the meantime.
     """
     vouching = Vouching(actor, reason) if reason.strip() or not dry_run else None
-    looked_at = seen(migration, version)
+    looked_at = state.seen(migration, version)
     following = plan.following(looked_at)
     if following is None:
         raise Refused(f"{migration.name} is at {looked_at.stage}, the last stage; there is no step to vouch for.")
@@ -46,7 +46,7 @@ def vouch(
         MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
         before = state.read(migration, lock=True)
         if before.version != looked_at.version:
-            raise changed(before)
+            raise state.changed(before)
         waived = overrides.waivable(
             overrides.applied(migration, before, found, exposes=passage.exposes), exposes=passage.exposes
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from threading import Event
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +14,7 @@ from django.db import Error, connection
 from psycopg import sql
 
 from migration_ops.backfill.errors import Backoff
+from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import MigrationOpsError
@@ -83,7 +83,7 @@ class Follower:
         total: what was done so far; of the lags only the last ten thousand.
     """
 
-    def __init__(self, migration: AnyMigration, *, stop: Event, say: Callable[[str], None]) -> None:
+    def __init__(self, migration: AnyMigration, *, stop: Stop, say: Callable[[str], None]) -> None:
         self._migration = migration
         self._stop = stop
         self._say = say
@@ -94,7 +94,7 @@ class Follower:
         self.total = applier.Applied()
 
     def run(self, *, seconds: float | None = None) -> applier.Applied:
-        """Follow until `stop` is set, or for so many seconds. Stops between batches.
+        """Follow until it is told to stop, or for so many seconds. Stops between batches.
 
         Outlives a restart of PostgreSQL, and waits while the migration is at a stage without capture or its legacy
         store cannot be read, such as a file that is away for a moment; each is said once.
@@ -154,7 +154,7 @@ class Follower:
         metrics.add(self._migration, Measured(what, outcome=outcome), seconds=seconds)
 
     def _stopping(self) -> bool:
-        return self._stop.is_set() or monotonic() >= self._deadline
+        return self._stop.requested or monotonic() >= self._deadline
 
     def _left(self) -> float:
         return max(0.0, min(self._deadline - monotonic(), settings().sync_poll.total_seconds()))

@@ -19,6 +19,7 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 
 from migration_ops import registry
+from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration, CapturedTable, Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey, Heartbeat, Metric
@@ -112,7 +113,7 @@ def test_following_goes_on_when_the_legacy_store_is_away_for_a_moment(
     schema.add_rows(("a", "t", "x"))
     monkeypatch.setattr(FlickeringNotes, "failures", 2)
     said: list[str] = []
-    done = Follower(flickering, stop=threading.Event(), say=said.append).run(seconds=4)
+    done = Follower(flickering, stop=Stop(), say=said.append).run(seconds=4)
     assert said == ["The file is empty."]
     assert done.applied == 1
     monkeypatch.setattr(FlickeringNotes, "failures", 1)
@@ -203,7 +204,7 @@ def test_it_waits_while_nothing_is_captured_and_begins_when_something_is(
 def test_it_looks_every_second_even_when_nobody_calls(synced: AnyMigration) -> None:
     schema.add_rows(("a", "t", "x"))
     run("UPDATE migration_ops_dirtykey SET not_before = clock_timestamp() + interval '400 ms'")
-    stop = threading.Event()
+    stop = Stop()
     done = Follower(synced, stop=stop, say=lambda sentence: None).run(seconds=2.5)
     assert (done.applied, done.remaining) == (1, 0)
 
@@ -227,7 +228,7 @@ def counted(name: str) -> dict[str, int]:
 def follow(migration: AnyMigration, *, seconds: float = 0.5) -> list[str]:
     """What the follower said."""
     said: list[str] = []
-    Follower(migration, stop=threading.Event(), say=said.append).run(seconds=seconds)
+    Follower(migration, stop=Stop(), say=said.append).run(seconds=seconds)
     return said
 
 

@@ -202,8 +202,9 @@ def test_from_live_reads_are_back_even_while_the_fence_is_held(shadow: AnyMigrat
     go_to_live(shadow)
     with second_connection() as other:
         other.execute("SELECT pg_advisory_xact_lock_shared(%s)", [fence_id(shadow)])
-        with pytest.raises(Refused, match="fence"):
-            control.rollback(shadow, **ANN)
+        with pytest.raises(Refused, match="All reads are at legacy, by the kill switch, but the stage is still live"):
+            control.rollback(shadow, and_hold=True, **ANN)
+    assert state.read(shadow).hold
     assert routing.of_unit(shadow, "garden").side is Side.LEGACY
 
 

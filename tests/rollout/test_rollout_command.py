@@ -12,7 +12,7 @@ from django.core.management import call_command
 from migration_ops import state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Verdict
-from migration_ops.models import Flag, HistoryEntry
+from migration_ops.models import Flag, GateReading, Heartbeat, HistoryEntry
 from tests.engine.syncing import command
 
 CONTRACT = {"percent", "stage", "eligible", "gates", "history"}
@@ -133,3 +133,12 @@ def test_it_speaks_in_sentences(ramp: AnyMigration, good_evidence: None) -> None
     assert "Would move from ramp at 5 % to ramp at 5 %, killed." in said("kill", "--dry-run")[1]
     assert "Nothing to do: ramp at 5 %." in said("unkill")[1]
     assert "ramp 0 %" in said("history")[1]
+
+
+@pytest.mark.parametrize("arguments", [("evaluate",), ("evaluate", "--follow"), ("self-test",)])
+def test_a_dry_run_of_what_measures_leaves_nothing(ramp: AnyMigration, arguments: tuple[str, ...]) -> None:
+    before = HistoryEntry.objects.count()
+    assert command("rollout", *arguments, "--dry-run")[0] == 0
+    assert not GateReading.objects.exists()
+    assert not Heartbeat.objects.exists()
+    assert HistoryEntry.objects.count() == before

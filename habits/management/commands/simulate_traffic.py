@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,7 +19,7 @@ from habits.traffic.run import Run, ledger_file, new_run, parties, proven, would
 from habits.traffic.schedule import Profile
 from migration_ops.backfill.stop import on_signals
 from migration_ops.exceptions import ExitCode, UnusableInput
-from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
+from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
 from migration_ops.observe import metrics
 
 _SHOWN = ("writes", "reads", "failures", "unsent", "p50_ms", "p95_ms", "checked", "lost", "mismatched", "stale_reads")
@@ -95,7 +94,7 @@ class Command(OperatorCommand):
             families.remove_made(name)
         if stop.requested:
             partial.data |= report.as_json()
-            raise Terminated if stop.signal == signal.SIGTERM else KeyboardInterrupt
+            raise ended_by(stop)
         return _outcome(report)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from threading import Event
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -13,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from migration_ops import overview
+from migration_ops.backfill.stop import on_signals
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, GateClosed, UnusableInput
 from migration_ops.gates import Gate
-from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
 from migration_ops.management.presentation import gate_table
-from migration_ops.management.signals import ended_by, stopping_on_signals
 from migration_ops.rollout import control, evaluator, self_test, standing
 from migration_ops.rollout.control import Canaries, Change
 from migration_ops.state import State
@@ -60,7 +59,7 @@ class Command(OperatorCommand):
         if verb == "evaluate":
             return self._evaluate(migration, options)
         if verb == "self-test":
-            return _self_test(migration, options["processes"])
+            return _self_test(migration, options["processes"], dry_run=options["dry_run"])
         return _shown(migration)
 
     def _changed(self, migration: AnyMigration, verb: str, options: Mapping[str, Any], partial: Partial) -> Outcome:
@@ -74,13 +73,14 @@ class Command(OperatorCommand):
         return _shown(migration, change, dry_run=options["dry_run"])
 
     def _evaluate(self, migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
+        if options["dry_run"]:
+            return _shown(migration, sentences=("Would keep what the gates say now, and act on clear failures.",))
         if not options["follow"]:
             done = evaluator.evaluate(migration)
             return _shown(migration, sentences=(f"Evaluated {len(done.gates)} gates; done: {done.done or 'nothing'}.",))
-        stop = Event()
-        with stopping_on_signals(stop) as received:
+        with on_signals() as stop:
             evaluator.follow([migration], stop=stop, say=self.stderr.write)
-        raise ended_by(received)
+        raise ended_by(stop)
 
 
 def _percent(text: str) -> Decimal:
@@ -246,7 +246,12 @@ def _spot(stage: str, percent: float | None) -> str:
     return stage if percent is None else f"{stage} {percent:g} %"
 
 
-def _self_test(migration: AnyMigration, processes: int) -> Outcome:
+def _self_test(migration: AnyMigration, processes: int, *, dry_run: bool) -> Outcome:
+    if dry_run:
+        would = (
+            f"Would let {processes} processes watch, and throw the kill switch of a migration that is there for this."
+        )
+        return _shown(migration, sentences=(would,))
     seen = self_test.run(migration, processes=processes)
     data = {**standing.as_dict(migration, standing.look(migration)), "kill_seen_by": list(seen.milliseconds)}
     in_time = seen.last < self_test.LIMIT * 1000

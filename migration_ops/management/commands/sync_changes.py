@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
-from threading import Event
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import transaction
 
+from migration_ops.backfill.stop import on_signals
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
-from migration_ops.management.base import OperatorCommand, Outcome, Partial
-from migration_ops.management.signals import ended_by, stopping_on_signals
+from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
 from migration_ops.sync import applier, dirty
 from migration_ops.sync.listen import Follower
 
@@ -39,14 +38,12 @@ class Command(OperatorCommand):
             with transaction.atomic():
                 dirty.retry_now(migration)
             return _outcome(applier.drain(migration))
-        stop = Event()
-        follower = Follower(migration, stop=stop, say=self.stderr.write)
-        with stopping_on_signals(stop) as received:
-            done = follower.run(seconds=options["max_seconds"])
+        with on_signals() as stop:
+            done = Follower(migration, stop=stop, say=self.stderr.write).run(seconds=options["max_seconds"])
         outcome = _outcome(done)
-        if received:
+        if stop.requested:
             partial.data |= outcome.data
-            raise ended_by(received)
+            raise ended_by(stop)
         return outcome
 
 
