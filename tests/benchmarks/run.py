@@ -18,6 +18,7 @@ from tests.benchmarks.endpoints import endpoints
 from tests.benchmarks.growth import growth
 from tests.benchmarks.live import live
 from tests.benchmarks.measure import Benchmark
+from tests.benchmarks.rollout import rollback, router
 from tests.benchmarks.sync_lag import sync_lag
 from tests.benchmarks.throughput import backfill_and_validate
 
@@ -28,6 +29,8 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Iterable[Benchmark]]] = {
     "endpoints": lambda options: endpoints(options.rows),
     "dual_write": lambda options: dual_write(),
     "capture": lambda options: capture(),
+    "router": lambda options: router(),
+    "rollback": lambda options: rollback(),
     "growth": lambda options: growth([int(size) for size in options.growth.split(",") if size]),
 }
 """What is measured, in this order. `throughput` finds the table as `main` filled it; the others fill it themselves."""
