@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from django.db import connection
@@ -20,34 +19,54 @@ from tests.engine.validating import copy_over, fill, validate_json
 NOTES = 120
 
 
-@contextmanager
-def meanwhile(step: Callable[[psycopg.Connection[Any], Random, int], None]) -> Iterator[list[int]]:
-    """Run `step` over and over on a connection of its own; the list says how often so far."""
-    stop = threading.Event()
-    done = [0]
-    failures: list[BaseException] = []
+class Meanwhile:
+    """Runs `step` over and over in a thread of its own, until left.
 
-    def work() -> None:
-        random = Random(1)
+    Raises:
+        BaseException: what ended the steps too early, to whoever counts them or leaves.
+    """
+
+    def __init__(self, step: Callable[[int], object]) -> None:
+        self._step = step
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._done = 0
+        self._thread = threading.Thread(target=self._work)
+
+    def done(self) -> int:
+        """How many steps there were so far."""
+        if self._failure is not None:
+            raise self._failure
+        return self._done
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.done()
+
+    def _work(self) -> None:
         try:
-            with second_connection() as other:
-                other.autocommit = True
-                for number in count():
-                    if stop.is_set():
-                        return
-                    step(other, random, number)
-                    done[0] += 1
-        except psycopg.Error as error:
-            failures.append(error)
+            while not self._stop.is_set():
+                self._step(self._done)
+                self._done += 1
+        except BaseException as error:  # noqa: BLE001 - whoever started it must hear of it
+            self._failure = error
+        finally:
+            connection.close()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield done
-    finally:
-        stop.set()
-        thread.join()
-    assert not failures
+
+@contextmanager
+def writing(write: Callable[[psycopg.Connection[Any], Random, int], None]) -> Iterator[Meanwhile]:
+    """Meanwhile this is written over and over, on a connection of its own."""
+    random = Random(1)
+    with second_connection() as other:
+        other.autocommit = True
+        with Meanwhile(lambda number: write(other, random, number)) as writer:
+            yield writer
 
 
 def write_both(other: psycopg.Connection[Any], random: Random, number: int) -> None:
@@ -76,9 +95,9 @@ def test_no_false_alarm_under_a_dual_writer(notes: AnyMigration) -> None:
     fill(NOTES)
     copy_over(notes)
 
-    with meanwhile(write_both) as done:
+    with writing(write_both) as writer:
         results = []
-        while len(results) < 5 or done[0] < 300:
+        while len(results) < 5 or writer.done() < 300:
             results.append(validate_json())
 
     assert [(code, data["complete"], data["differences"]) for code, data in results] == [(0, True, [])] * len(results)
@@ -88,24 +107,11 @@ def test_no_false_alarm_while_the_applier_carries_over_what_others_write(notes: 
     fill(NOTES)
     copy_over(notes)
     begin_dual_write(notes)
-    stop = threading.Event()
 
-    def apply() -> None:
-        try:
-            while not stop.is_set():
-                drain(notes)
-        finally:
-            connection.close()
-
-    applier = threading.Thread(target=apply)
-    applier.start()
-    try:
-        with meanwhile(write_past_the_app) as done:
-            results = []
-            while len(results) < 5 or done[0] < 100:
-                results.append(validate_json())
-    finally:
-        stop.set()
-        applier.join()
+    with Meanwhile(lambda _: drain(notes)) as applier, writing(write_past_the_app) as writer:
+        results = []
+        while len(results) < 5 or writer.done() < 100:
+            applier.done()
+            results.append(validate_json())
 
     assert [(code, data["complete"], data["differences"]) for code, data in results] == [(0, True, [])] * len(results)
