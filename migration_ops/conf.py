@@ -54,6 +54,10 @@ class Settings:
         metrics_retention: what was counted longer ago is thrown away; so are read differences and readings of gates.
         ramp_plan: the percentages of the ramp, rising to 100, each with its soak: how long it has to be watched before
             the next one.
+        read_patience: how long a statement of a read of modern may take at `ramp` and `live` before legacy answers
+            instead.
+        breaker_failures, breaker_window, breaker_pause: after so many failed modern reads within the window a process
+            asks legacy at once, for as long as the pause.
         shadow_read_percent: share of the reads that are compared with the other store, at `shadow` and `ramp`.
         shadow_read_patience: how long the second read of a comparison may take.
         shadow_reads_at_once: comparisons that one process makes at the same time; further ones are left out.
@@ -119,6 +123,10 @@ class Settings:
         (50, timedelta(hours=48)),
         (100, timedelta(hours=24)),
     )
+    read_patience: timedelta = timedelta(seconds=1)
+    breaker_failures: int = 5
+    breaker_window: timedelta = timedelta(seconds=10)
+    breaker_pause: timedelta = timedelta(seconds=5)
     shadow_read_percent: int = 20
     shadow_read_patience: timedelta = timedelta(milliseconds=250)
     shadow_reads_at_once: int = 2

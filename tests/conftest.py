@@ -12,6 +12,7 @@ from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from migration_ops.guards import MAY_TRUNCATE
+from migration_ops.rollout import fallback
 
 # How long an example takes says more about the machine than about what is tested.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,3 +43,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 def _in_the_language_of_the_site() -> None:
     """What language the last request of the test before was in must not decide what this one reads."""
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def closed_breakers() -> None:
+    """What failed in the test before says nothing about the store now."""
+    fallback.breaker_of.cache_clear()

@@ -59,13 +59,12 @@ class OneBoard:
 
 def children(owner: UUID) -> Children:
     """The children of this family that have weeks, by name."""
-    unit = str(owner)
     mondays: dict[str, list[date]] = {}
-    decision = reading.served(migration, unit)
-    for key in reading.keys(migration, unit):
+    listed = reading.listing(migration, str(owner))
+    for key in listed.keys:
         mondays.setdefault(key.child, []).append(key.week_start)
     found = (ChildSummary(name, len(weeks), min(weeks), max(weeks)) for name, weeks in mondays.items())
-    return Children(tuple(sorted(found, key=lambda child: child.name)), decision)
+    return Children(tuple(sorted(found, key=lambda child: child.name)), listed.decision)
 
 
 def week_list(owner: UUID, child: str, *, last: int | None = None) -> WeekList:

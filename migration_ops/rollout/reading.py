@@ -1,32 +1,39 @@
 """Reads documents from the store that has the word for them, whichever that is.
 
 What a unit sees may come from both stores: most of it from the one its unit is served from, and a key that is an
-exception (`routing`) from the other. The answer is the same as if one store had all of it.
+exception (`routing`) from the other. The answer is the same as if one store had all of it. Where modern has the word
+and fails, legacy answers within the same request (`fallback`). Every read is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
-from migration_ops.definition import AnyMigration, ListsUnits, RowStore, Side, Store
-from migration_ops.rollout import routing, shadow
-from migration_ops.rollout.routing import Decision
+from django.db import Error
+
+from migration_ops.definition import AnyMigration, ListsUnits, Side
+from migration_ops.exceptions import MigrationOpsError
+from migration_ops.observe import metrics
+from migration_ops.observe.measures import ReadOutcome, What
+from migration_ops.observe.metrics import Measured
+from migration_ops.patience import sqlstate
+from migration_ops.rollout import fallback, pinning, routing, shadow
+from migration_ops.rollout.fallback import LegacyStandsIn
+from migration_ops.rollout.routing import Decision, Reason
+from migration_ops.rollout.word import Load, Word, whole
 from migration_ops.sync import dirty
 
-AnyStore = Store[Any, Any] | RowStore[Any, Any]
-Load = Callable[[AnyStore, Collection[Any]], Mapping[Any, Any]]
-"""Reads what is wanted of these keys from a store; absent keys are absent."""
+logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 def _everything(key: Any) -> bool:
     return True
-
-
-def whole(store: AnyStore, keys: Collection[Any]) -> dict[Any, Any]:
-    """The documents themselves."""
-    return store.load(keys).by_key()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +49,24 @@ class Answer:
     decision: Decision
 
 
-def served(migration: AnyMigration, unit: str) -> Decision:
-    """The store that answers for this unit, exceptions apart."""
-    return routing.of_unit(migration, unit)
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Keys of documents that are there, and which store answered for the unit."""
+
+    keys: set[Any]
+    decision: Decision
 
 
 def document(migration: AnyMigration, key: Any) -> Answer:
     """The document of this key."""
-    usual = routing.of_unit(migration, migration.unit(key))
-    exceptions = [key] if dirty.exceptional_among(migration, [migration.encode_key(key)]) else []
-    decision = routing.of_keys(migration, exceptions, usual).get(key, usual)
-    answer = Answer(dict(_load(migration, decision.side, [key])), decision)
-    shadow.look(migration, decision, lambda side: [key])
+
+    def look(word: Word) -> tuple[dict[Any, Any], Decision]:
+        exceptions = [key] if dirty.exceptional_among(migration, [migration.encode_key(key)]) else []
+        decision = word.of_keys(exceptions).get(key, word.usual)
+        return dict(word.load(decision.side, [key])), decision
+
+    answer = Answer(*_answered(migration, migration.unit(key), look))
+    shadow.look(migration, answer.decision, lambda side: [key])
     return answer
 
 
@@ -65,10 +78,12 @@ def documents(
     Args:
         load: for whoever needs less of them than the whole, which a store may give faster.
     """
-    usual = routing.of_unit(migration, unit)
-    decisions = _decisions(migration, unit, wanted, usual)
-    answer = Answer(_load_each(migration, decisions, load), usual)
-    shadow.look(migration, usual, lambda side: _listed(migration, unit, wanted, side))
+
+    def look(word: Word) -> tuple[dict[Any, Any], Decision]:
+        return _load_each(word, _decisions(word, unit, wanted), load), word.usual
+
+    answer = Answer(*_answered(migration, unit, look))
+    shadow.look(migration, answer.decision, lambda side: _listed(migration, unit, wanted, side))
     return answer
 
 
@@ -83,35 +98,108 @@ def last(
 ) -> Answer:
     """The last so many of the documents that `documents` would return, in this order of their keys; no others are
     read."""
-    usual = routing.of_unit(migration, unit)
-    decisions = _decisions(migration, unit, wanted, usual)
-    left = sorted(decisions, key=order)
-    found: dict[Any, Any] = {}
-    while left and len(found) < most:
-        # A key that is an exception may have no document, and then makes room for one more.
-        place = max(0, len(left) - (most - len(found)))
-        found |= _load_each(migration, {key: decisions[key] for key in left[place:]}, load)
-        left = left[:place]
-    answer = Answer(found, usual)
-    shadow.look(migration, usual, lambda side: sorted(_listed(migration, unit, wanted, side), key=order)[-most:])
+
+    def look(word: Word) -> tuple[dict[Any, Any], Decision]:
+        decisions = _decisions(word, unit, wanted)
+        left = sorted(decisions, key=order)
+        found: dict[Any, Any] = {}
+        while left and len(found) < most:
+            # A key that is an exception may have no document, and then makes room for one more.
+            place = max(0, len(left) - (most - len(found)))
+            found |= _load_each(word, {key: decisions[key] for key in left[place:]}, load)
+            left = left[:place]
+        return found, word.usual
+
+    answer = Answer(*_answered(migration, unit, look))
+    shadow.look(
+        migration, answer.decision, lambda side: sorted(_listed(migration, unit, wanted, side), key=order)[-most:]
+    )
     return answer
 
 
-def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> set[Any]:
+def listing(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> Listing:
     """The keys of all documents that `documents` would return; cheaper, since only exceptions are looked at."""
+
+    def look(word: Word) -> tuple[set[Any], Decision]:
+        listed = _listed(migration, unit, wanted, word.usual.side)
+        exceptions = _exceptions(word, unit, wanted)
+        elsewhere = {key: decision for key, decision in exceptions.items() if decision != word.usual}
+        return (listed - elsewhere.keys()) | _load_each(word, elsewhere, whole).keys(), word.usual
+
+    return Listing(*_answered(migration, unit, look))
+
+
+def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> set[Any]:
+    """As `listing`, for whoever does not mind which store answers."""
+    return listing(migration, unit, wanted).keys
+
+
+def _answered(
+    migration: AnyMigration, unit: str, look: Callable[[Word], tuple[Found, Decision]]
+) -> tuple[Found, Decision]:
+    """What `look` finds by the word of whoever has it, and the decision that it names.
+
+    Raises:
+        Exception: whatever the store that has the word raised, where no other may answer.
+    """
+    began = monotonic()
     usual = routing.of_unit(migration, unit)
-    listed = _listed(migration, unit, wanted, usual.side)
-    exceptions = _exceptions(migration, unit, wanted, usual)
-    elsewhere = {key: decision for key, decision in exceptions.items() if decision != usual}
-    return (listed - elsewhere.keys()) | _load_each(migration, elsewhere, whole).keys()
+    try:
+        if not fallback.is_possible(usual):
+            found, decision = look(Word(migration, usual))
+        elif fallback.modern_is_left_alone(migration):
+            found, decision = look(LegacyStandsIn(migration, usual, Reason.BREAKER))
+        else:
+            try:
+                with fallback.reported(migration), fallback.hurried():
+                    found, decision = look(Word(migration, usual))
+            except Exception as failure:  # noqa: BLE001 - raised again where legacy may not answer
+                found, decision = _instead(migration, usual, look, failure)
+                _count(migration, usual, ReadOutcome.FALLBACK, began, failure)
+                return found, decision
+    except Exception as error:
+        _count(migration, usual, ReadOutcome.ERROR, began, error)
+        raise
+    _count(migration, decision, ReadOutcome.OK, began)
+    return found, decision
 
 
-def _decisions(
-    migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision
-) -> dict[Any, Decision]:
+def _instead(
+    migration: AnyMigration,
+    usual: Decision,
+    look: Callable[[Word], tuple[Found, Decision]],
+    failure: Exception,
+) -> tuple[Found, Decision]:
+    try:
+        answer = look(LegacyStandsIn(migration, usual, Reason.FALLBACK, failure))
+    except (Error, MigrationOpsError, OSError) as second:
+        if second is failure:
+            raise
+        raise failure from second
+    logger.warning("Modern could not be read, and legacy answered (%s).", _name(failure), exc_info=failure)
+    return answer
+
+
+def _count(
+    migration: AnyMigration, decision: Decision, outcome: ReadOutcome, began: float, error: Exception | None = None
+) -> None:
+    """Count a read for the store that was asked first, with the reason; no family makes those that are pinned by a
+    block of our own."""
+    if pinning.here() is not None:
+        return
+    state = "" if error is None else _name(error)
+    measured = Measured(What.READ, decision.side.value, outcome.value, state, decision.reason.value, decision.step)
+    metrics.add(migration, measured, seconds=monotonic() - began)
+
+
+def _name(error: Exception) -> str:
+    return sqlstate(error) or type(error).__name__
+
+
+def _decisions(word: Word, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:
     """For every key of the unit that either is in its usual store or may be an exception."""
-    listed = _listed(migration, unit, wanted, usual.side)
-    return dict.fromkeys(listed, usual) | _exceptions(migration, unit, wanted, usual)
+    listed = _listed(word.migration, unit, wanted, word.usual.side)
+    return dict.fromkeys(listed, word.usual) | _exceptions(word, unit, wanted)
 
 
 def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], side: Side) -> set[Any]:
@@ -122,26 +210,14 @@ def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], s
     return set(filter(wanted, store.keys_of_unit(unit)))
 
 
-def _exceptions(
-    migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], usual: Decision
-) -> dict[Any, Decision]:
+def _exceptions(word: Word, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:
     """For every key of the unit that may be an exception, whether or not there is a document of it."""
-    found = map(migration.decode_key, dirty.exceptional(migration, migration.unit_prefix(unit)))
-    return routing.of_keys(migration, set(filter(wanted, found)), usual)
+    found = map(word.migration.decode_key, dirty.exceptional(word.migration, word.migration.unit_prefix(unit)))
+    return word.of_keys(set(filter(wanted, found)))
 
 
-def _load_each(migration: AnyMigration, decisions: Mapping[Any, Decision], load: Load) -> dict[Any, Any]:
+def _load_each(word: Word, decisions: Mapping[Any, Decision], load: Load) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for side in Side:
-        found |= _load(migration, side, [key for key, decision in decisions.items() if decision.side is side], load)
+        found |= word.load(side, [key for key, decision in decisions.items() if decision.side is side], load)
     return found
-
-
-def _load(migration: AnyMigration, side: Side, wanted: Collection[Any], load: Load = whole) -> Mapping[Any, Any]:
-    if not wanted:
-        return {}
-    store: AnyStore = migration.modern()
-    if side is Side.LEGACY:
-        # A row that waits for a person does not hide what the other rows of its document say.
-        store = migration.legacy().without_rejected()
-    return load(store, wanted)

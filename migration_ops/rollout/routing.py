@@ -28,6 +28,9 @@ from migration_ops.sync import dirty
 COMPARING = frozenset({Stage.SHADOW, Stage.RAMP})
 """Stages at which a share of the reads is compared with the other store."""
 
+BACKED = frozenset({Stage.RAMP, Stage.LIVE})
+"""Stages at which modern has the word for somebody, and every change is in legacy too, or on the dirty list."""
+
 
 class Reason(StrEnum):
     """Why a store was chosen; stands in the answers' header."""
@@ -79,12 +82,14 @@ class Decision:
     Attributes:
         step: of the migration when this was decided, `State.step`.
         compares: whether the stage is one at which reads are compared with the other store.
+        backed: whether legacy is complete at the stage, and may answer where modern has the word and fails.
     """
 
     side: Side
     reason: Reason
     step: int = 0
     compares: bool = False
+    backed: bool = False
 
 
 def of_unit(migration: AnyMigration, unit: str, now: State | None = None) -> Decision:
@@ -108,7 +113,7 @@ def authority(migration: AnyMigration, unit: str, now: State | None = None) -> D
         now: where the migration stands; read here where it is not given. A writer reads it inside the fence.
     """
     now = state.read(migration) if now is None else now
-    decision = replace(_decided(migration, unit, now), compares=now.stage in COMPARING)
+    decision = replace(_decided(migration, unit, now), compares=now.stage in COMPARING, backed=now.stage in BACKED)
     asking = visitor.present()
     if asking is not None:
         asking.decisions[migration.name, unit] = decision

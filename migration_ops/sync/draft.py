@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from migration_ops.definition import AnyMigration, Side, Store
+from migration_ops.observe.measures import What
+from migration_ops.observe.metrics import Measured
 from migration_ops.rollout.routing import Decision
 from migration_ops.stages import Stage
 
@@ -85,6 +87,12 @@ class Place:
     @property
     def side(self) -> Side:
         return self.draft.decision.side
+
+    @property
+    def measured(self) -> Measured:
+        """What this write is counted as, once it is done."""
+        side, reason, step = self.side.value, self.draft.decision.reason.value, self.draft.decision.step
+        return Measured(What.WRITE, side, self.draft.outcome.value, self.sqlstate, reason, step)
 
 
 def put(store: Store[Any, Any], key: Any, document: Any) -> None:

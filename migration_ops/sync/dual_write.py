@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -34,7 +35,7 @@ from migration_ops.observe.metrics import Measured
 from migration_ops.patience import bounded_by, sqlstate
 from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision, Reason
-from migration_ops.sync import applier, carry, dirty, origin
+from migration_ops.sync import applier, beginning, carry, dirty, origin
 from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
 from migration_ops.sync.follower import follow, hurried
 
@@ -82,7 +83,7 @@ def writing(migration: AnyMigration, key: Any) -> Iterator[Draft]:
         _refuse_another_key(place.draft)
         if place.draft.document != place.draft.before:
             _write(place)
-            measured = Measured(What.WRITE, place.draft.decision.side.value, place.draft.outcome.value, place.sqlstate)
+            measured = place.measured
             transaction.on_commit(lambda: metrics.add(migration, measured, seconds=monotonic() - began), robust=True)
             transaction.on_commit(lambda: failpoint(COMMITTED), robust=True)  # the outermost commit
 
@@ -96,10 +97,10 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
     usual = routing.authority(migration, migration.unit(key), now)
     synced = now.stage in applier.SYNCED
     decision, seen = _settled(migration, key, usual) if synced else (usual, frozenset[int]())
+    decision, found = beginning.loaded(migration, key, decision)
     store = migration.store(decision.side)
-    found = store.load([key], lock=True)
     if _is_held(migration, key, decision, found):
-        decision = Decision(Side.LEGACY, Reason.QUARANTINED)
+        decision = replace(decision, side=Side.LEGACY, reason=Reason.QUARANTINED)
         store = migration.legacy().without_rejected()
         found = store.load([key], lock=True)
         if not found.documents:
@@ -144,7 +145,7 @@ def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decisi
         )
         failed = Measured(What.CARRIED_FIRST, source.value, SecondOutcome.FAILED, cause)
         metrics.add(migration, failed, seconds=monotonic() - began)
-        return (usual if both else Decision(source, Reason.DIRTY)), seen
+        return (usual if both else replace(usual, side=source, reason=Reason.DIRTY)), seen
     return usual, seen
 
 

@@ -1,0 +1,76 @@
+"""What a write begins from: the document as the store that has the word says it, or legacy, where that is modern and
+modern cannot be read."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import Error, OperationalError
+
+from migration_ops.backfill.errors import Kind, kind
+from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.exceptions import MigrationOpsError
+from migration_ops.rollout import fallback
+from migration_ops.rollout.routing import Decision, Reason
+from migration_ops.sync import dirty
+
+logger = logging.getLogger(__name__)
+
+
+def loaded(migration: AnyMigration, key: Any, decision: Decision) -> tuple[Decision, Batch[Any, Any]]:
+    """The document of this key, locked, for a caller who holds the key's lock; and who has the word for this write.
+
+    Legacy takes it where modern fails, if it knows everything about the key: then the key is on the dirty list with
+    legacy's side as soon as the follower's write has failed as well.
+
+    Raises:
+        Exception: what the store that has the word raised, where no other may take it.
+    """
+    if not fallback.is_possible(decision):
+        return decision, migration.store(decision.side).load([key], lock=True)
+    if fallback.modern_is_left_alone(migration):
+        known = _all_that_counts(migration, key)
+        if known is None:
+            return decision, _from_modern(migration, key)
+        return fallback.by_legacy(decision, Reason.BREAKER), known
+    try:
+        return decision, _from_modern(migration, key)
+    except Exception as failure:
+        found = _from_legacy(migration, key, failure)
+        logger.warning("Modern could not be read, and a write began from legacy.", exc_info=failure)
+        return fallback.by_legacy(decision, Reason.FALLBACK), found
+
+
+def _from_modern(migration: AnyMigration, key: Any) -> Batch[Any, Any]:
+    """Somebody who holds the very row may be changing it past the app: he is waited for as ever, not written over."""
+    modern = migration.modern()
+    with fallback.reported(migration):
+        try:
+            with fallback.hurried():
+                return modern.load([key], lock=True)
+        except OperationalError as error:
+            if kind(error) is not Kind.BLOCKED:
+                raise
+        with fallback.hurried():
+            modern.load([key])
+    return modern.load([key], lock=True)
+
+
+def _from_legacy(migration: AnyMigration, key: Any, failure: Exception) -> Batch[Any, Any]:
+    try:
+        found = _all_that_counts(migration, key)
+    except (Error, MigrationOpsError, OSError) as second:
+        raise failure from second
+    if found is None:
+        raise failure
+    return found
+
+
+def _all_that_counts(migration: AnyMigration, key: Any) -> Batch[Any, Any] | None:
+    """What legacy says of the key; None where modern alone knows something: a change that was not carried over, or the
+    document, because a row of it in legacy cannot be represented."""
+    if dirty.pending(migration, Side.MODERN, [migration.encode_key(key)]):
+        return None
+    found = migration.legacy().load([key], lock=True)
+    return None if any(not said.accepted for said in found.rejections) else found
