@@ -1,5 +1,5 @@
 """The whole ramp under traffic, as an operator makes it: up through the gates, down, and up again; then modern says
-what it should not, and reads go back by themselves. No family's request fails.
+what it should not, or cannot be read at all, and reads go back by themselves. No family's request fails.
 
 Real processes: families' traffic, the applier, the evaluator. What is shortened stands in `quick_settings`.
 """
@@ -16,7 +16,8 @@ from django.db import connection, transaction
 from habits.migration import boards
 from migration_ops import history, state
 from migration_ops.definition import Side
-from migration_ops.models import DirtyKey
+from migration_ops.models import DirtyKey, Metric
+from migration_ops.observe.measures import ReadOutcome, What
 from migration_ops.rollout import control
 from migration_ops.sync import capture
 from tests.acceptance import quick_settings
@@ -29,6 +30,8 @@ PLANTED = """
 SELECT set_config('migration_ops.origin', 'a defect that nobody hears of', true);
 UPDATE weeks SET theme = 'planted' WHERE id IN (SELECT id FROM weeks ORDER BY random() LIMIT 20);
 """
+AWAY = "ALTER TABLE weeks RENAME TO weeks_away"
+BACK = "ALTER TABLE weeks_away RENAME TO weeks"
 WHO = ("--actor", "operator", "--reason", "acceptance")
 
 
@@ -78,11 +81,22 @@ def advance(*, until: tuple[str, float]) -> None:
         raise AssertionError(last[0].errors) from None
 
 
+def go_to_work(processes: Processes) -> None:
+    for command in (("sync_changes", "--follow"), ("rollout", "evaluate", "--follow"), ("simulate_traffic", *TRAFFIC)):
+        processes.start(*command)
+
+
+def assert_nobody_noticed(processes: Processes) -> None:
+    processes.end()
+    (traffic,) = [said for command, said in processes.said if command == "simulate_traffic"]
+    assert (traffic["failures"], traffic["lost"], traffic["mismatched"], traffic["stale_reads"]) == (0, 0, 0, 0)
+    assert traffic["served"].keys() >= {"legacy", "modern"}
+
+
 def test_up_and_down_and_up_under_traffic_and_back_by_itself_from_a_defect_without_one_failure(
     installation: None, processes: Processes
 ) -> None:
-    for command in (("sync_changes", "--follow"), ("rollout", "evaluate", "--follow"), ("simulate_traffic", *TRAFFIC)):
-        processes.start(*command)
+    go_to_work(processes)
     advance(until=("ramp", 0))
     advance(until=("ramp", 100))
     assert run("rollout", "set", "20", *WHO)["percent"] == 20
@@ -91,11 +105,7 @@ def test_up_and_down_and_up_under_traffic_and_back_by_itself_from_a_defect_witho
     eventually(lambda: state.read(boards).percent == 0, seconds=60)
     assert state.read(boards).hold
     assert run("rollout", "advance", *WHO).exit_code == 4
-    processes.end()
-
-    (traffic,) = [said for command, said in processes.said if command == "simulate_traffic"]
-    assert (traffic["failures"], traffic["lost"], traffic["mismatched"], traffic["stale_reads"]) == (0, 0, 0, 0)
-    assert traffic["served"].keys() >= {"legacy", "modern"}
+    assert_nobody_noticed(processes)
     entries = list(reversed(history.entries(boards)))
     assert [(each.from_stage, each.to_stage) for each in entries if each.verb == "advance"] == [
         ("off", "dual_write"),
@@ -114,4 +124,25 @@ def test_up_and_down_and_up_under_traffic_and_back_by_itself_from_a_defect_witho
     assert run("sync_changes").exit_code == 0
     assert not DirtyKey.objects.exists()
     assert run("validate_migration", "--repair", "--reason", "planted").exit_code in (0, 5)
+    assert run("validate_migration").exit_code == 0
+
+
+def test_live_and_back_by_itself_from_a_modern_that_cannot_be_read_without_one_failure(
+    installation: None, processes: Processes
+) -> None:
+    go_to_work(processes)
+    advance(until=("ramp", 0))
+    advance(until=("live", 100))
+    execute(AWAY)
+    try:
+        eventually(lambda: state.read(boards).kill, seconds=60)
+    finally:
+        execute(BACK)
+    assert_nobody_noticed(processes)
+    (automatic,) = [each for each in history.entries(boards) if each.verb == control.AUTOMATIC]
+    assert automatic.actor == "evaluator"
+    assert "read_errors" in automatic.reason
+    assert Metric.objects.filter(name=What.READ, outcome=ReadOutcome.FALLBACK).exists()
+    assert run("sync_changes").exit_code == 0
+    assert not DirtyKey.objects.exists()
     assert run("validate_migration").exit_code == 0
