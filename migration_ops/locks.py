@@ -46,6 +46,15 @@ def wait_at_most(patience: timedelta) -> None:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds(patience)])
 
 
+def limit(*, lock: timedelta, statement: timedelta) -> None:
+    """As `limited`, until the end of this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+            [milliseconds(lock), milliseconds(statement)],
+        )
+
+
 @contextmanager
 def limited(*, lock: timedelta, statement: timedelta) -> Iterator[None]:
     """Within this block a statement waits for one lock for no longer than `lock`, and takes no longer than `statement`.

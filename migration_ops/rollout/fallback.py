@@ -14,11 +14,11 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.locks import limited
+from migration_ops.locks import limit, limited
 from migration_ops.patience import bounded_by
 from migration_ops.rollout import routing
 from migration_ops.rollout.breaker import Breaker, Limits
@@ -69,8 +69,14 @@ def reported(migration: AnyMigration) -> Iterator[None]:
 def hurried() -> Iterator[None]:
     """A savepoint, or a transaction of its own, in which no statement takes longer than `read_patience`."""
     patience = settings().read_patience
-    with transaction.atomic(), limited(lock=patience * _A_LITTLE_LESS, statement=patience), bounded_by(patience):
-        yield
+    is_mine = not connection.in_atomic_block
+    with transaction.atomic(), bounded_by(patience):
+        if is_mine:  # nobody comes after it in this transaction, whose end costs nothing more
+            limit(lock=patience * _A_LITTLE_LESS, statement=patience)
+            yield
+        else:
+            with limited(lock=patience * _A_LITTLE_LESS, statement=patience):
+                yield
 
 
 def by_legacy(usual: Decision, reason: Reason) -> Decision:
