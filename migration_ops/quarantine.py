@@ -58,10 +58,11 @@ def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason:
 
     An acceptance holds as long as the row stays as it is. Accepting what is accepted changes nothing. A document that
     only the modern database refuses stays behind whole, with the rows that are held in it. For a row of a file it
-    counts when the file is read again.
+    counts when the file is read again. Rows that are held back may be named together with those that hold them, as the
+    whole list does.
 
     Raises:
-        UnusableInput: one of the ids is unknown, resolved, or held by another row; nothing was written.
+        UnusableInput: one of the ids is unknown, resolved, or held by a row that was not named; nothing was written.
     """
     with transaction.atomic(durable=True):
         waiting = _acceptable(_chosen(migration, ids))
@@ -164,14 +165,20 @@ def _chosen(migration: AnyMigration, ids: Collection[int]) -> list[QuarantineIte
 
 
 def _acceptable(items: Iterable[QuarantineItem]) -> list[QuarantineItem]:
-    """Those that still wait, if each of them may be accepted for itself."""
+    """Those that still wait and are rejected themselves; what they hold back is decided with them.
+
+    Raises:
+        UnusableInput: one is held back by a row that was not named.
+    """
     waiting = [item for item in items if item.status == QuarantineStatus.OPEN]
+    leaders = [item for item in waiting if item.held_by is None]
+    named = {(item.source, item.row) for item in leaders}
     for item in waiting:
-        if item.held_by is not None:
+        if item.held_by is not None and (item.source, item.held_by) not in named:
             raise UnusableInput(
                 f"Item {item.pk} (row {item.row}) is only held because of row {item.held_by}; decide on that one."
             )
-    return waiting
+    return leaders
 
 
 def _writable(items: list[QuarantineItem]) -> list[QuarantineItem]:

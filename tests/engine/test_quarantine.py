@@ -120,11 +120,23 @@ def test_a_held_row_is_not_accepted_and_the_sentence_says_which_one_to_decide_on
 ) -> None:
     culprit = row_of(held, "body_missing")
     sibling = next(item for item in held.values() if item.held_by)
-    exit_code, data = command("quarantine", "accept", str(culprit.pk), str(sibling.pk))
+    exit_code, data = command("quarantine", "accept", str(sibling.pk))
     assert exit_code == 2
     assert f"held because of row {culprit.row}" in data["error"]
     assert (data["open"], data["accepted"]) == (4, 0)
     assert not decisions().exists()
+
+
+def test_the_whole_list_can_be_accepted_with_what_is_held_back_in_it(
+    synced: AnyMigration, held: dict[str, QuarantineItem]
+) -> None:
+    everything = [str(item.pk) for item in held.values()]
+    exit_code, data = command("quarantine", "accept", *everything, "--actor", "Kim", "--reason", "all seen")
+    assert exit_code == 0
+    assert (data["open"], data["accepted"]) == (0, 2)
+    assert {item["status"] for item in data["items"] if item["held_by"] is not None} == {"resolved"}
+    assert schema.modern_rows() == [("a", "t", ["three", "one"])]
+    assert command("quarantine", "accept", *everything)[0] == 2  # two of them are resolved
 
 
 @pytest.mark.parametrize("ids", [["999999"], ["x"], ["1.5"], ["9" * 30], []])
