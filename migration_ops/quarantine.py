@@ -27,8 +27,9 @@ from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
 
 _MARK_OPEN = """
-INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
-SELECT migration, 'legacy', row, clock_timestamp() FROM migration_ops_quarantineitem
+INSERT INTO migration_ops_dirtykey (migration, side, row, created_at, not_before)
+SELECT migration, 'legacy', row, at, at
+  FROM (SELECT clock_timestamp() AS at) AS now, migration_ops_quarantineitem
  WHERE migration = %s AND source = '' AND status = 'open' ORDER BY id
 """
 

@@ -24,12 +24,14 @@ BEATS = 3
 
 _RUN_IT = "Is `manage.py sync_changes --follow` running?"
 
-# What backs off or waits is late as well; what a writer is about to withdraw is not waiting yet.
+# What backs off or waits is late as well; what a writer is about to withdraw is not waiting yet, and what was due as
+# soon as it was made is no change, but a request to look again.
 _WAITING = """
 SELECT count(*) FILTER (WHERE created_at < clock_timestamp() - %s),
        coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float
   FROM migration_ops_dirtykey
  WHERE migration = %s AND (attempts > 0 OR not_before IS NULL OR not_before <= clock_timestamp())
+   AND not_before IS DISTINCT FROM created_at
 """
 
 

@@ -123,8 +123,7 @@ def listing(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = 
     def look(word: Word) -> tuple[set[Any], Decision]:
         listed = _listed(migration, unit, wanted, word.usual.side)
         exceptions = _exceptions(word, unit, wanted)
-        elsewhere = {key: decision for key, decision in exceptions.items() if decision != word.usual}
-        return (listed - elsewhere.keys()) | _load_each(word, elsewhere, whole).keys(), word.usual
+        return (listed - exceptions.keys()) | _load_each(word, exceptions, whole).keys(), word.usual
 
     return Listing(*_answered(migration, unit, look))
 

@@ -31,8 +31,19 @@ SELECT id, side, row, key FROM migration_ops_dirtykey
 
 _DONE = """
 DELETE FROM migration_ops_dirtykey WHERE id = ANY(%s)
-RETURNING extract(epoch FROM clock_timestamp() - created_at) * 1000
+RETURNING extract(epoch FROM clock_timestamp() - created_at) * 1000, not_before IS DISTINCT FROM created_at
 """
+
+_CARRY_OVER = """
+INSERT INTO migration_ops_dirtykey (migration, side, key, created_at)
+SELECT %s, %s, key, clock_timestamp() FROM unnest(%s::text[]) AS key
+"""
+
+_LOOK_AGAIN = """
+INSERT INTO migration_ops_dirtykey (migration, side, row, created_at, not_before)
+SELECT %s, %s, row, at, at FROM (SELECT clock_timestamp() AS at) AS now, unnest(%s::text[]) AS row
+"""
+"""Due as soon as it was made, which a change never is: nobody waits for a request of our own to arrive."""
 
 _MARK_FOR_GOOD = """
 INSERT INTO migration_ops_dirtykey (migration, side, key, created_at, not_before)
@@ -65,7 +76,7 @@ SELECT lineage.key FROM migration_ops_dirtykey AS dirty
  WHERE dirty.migration = %(migration)s AND lineage.key {are_meant}
  UNION
 SELECT key FROM migration_ops_quarantineitem
- WHERE migration = %(migration)s AND source = '' AND status = 'open' AND key {are_meant}
+ WHERE migration = %(migration)s AND source = '' AND status <> 'resolved' AND key {are_meant}
 """
 _EXCEPTIONAL_OF_PREFIX = _EXCEPTIONAL.format(are_meant="LIKE %(begins)s")
 _EXCEPTIONAL_AMONG = _EXCEPTIONAL.format(are_meant="= ANY(%(keys)s)")
@@ -89,25 +100,24 @@ class Notice:
 
 
 def mark_rows(migration: AnyMigration, rows: Collection[str]) -> None:
-    """Ask for these legacy rows to be looked at again. Takes effect when the caller's transaction commits."""
-    _mark(migration, Side.LEGACY, "row", list(dict.fromkeys(rows)))
+    """Ask for these legacy rows to be looked at again. Takes effect when the caller's transaction commits.
+
+    This is no change past the app, and how soon it is worked off says nothing about those.
+    """
+    _mark(migration, _LOOK_AGAIN, Side.LEGACY, list(dict.fromkeys(rows)))
 
 
 def mark_keys(migration: AnyMigration, keys: Collection[Any], *, side: Side) -> None:
     """Ask for the documents of these keys to be carried over from `side`, where they changed."""
-    _mark(migration, side, "key", list(dict.fromkeys(migration.encode_key(key) for key in keys)))
+    _mark(migration, _CARRY_OVER, side, list(dict.fromkeys(migration.encode_key(key) for key in keys)))
 
 
-def _mark(migration: AnyMigration, side: Side, column: str, values: list[str]) -> None:
+def _mark(migration: AnyMigration, sql: str, side: Side, values: list[str]) -> None:
     """The list speaks of the two stores that are kept in step; a file beside them is only read when somebody asks."""
     if not values or migration.rows_from:
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO migration_ops_dirtykey (migration, side, {column}, created_at)"
-            " SELECT %s, %s, value, clock_timestamp() FROM unnest(%s::text[]) AS value",
-            [migration.name, side.value, values],
-        )
+        cursor.execute(sql, [migration.name, side.value, values])
     call(migration)
 
 
@@ -185,7 +195,7 @@ def retry_now(migration: AnyMigration) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE migration_ops_dirtykey SET not_before = NULL WHERE id IN ("
-            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND not_before IS NOT NULL"
+            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND not_before > created_at"
             " FOR UPDATE SKIP LOCKED)",
             [migration.name],
         )
@@ -237,7 +247,7 @@ def sides(migration: AnyMigration, keys: Collection[str]) -> set[tuple[str, Side
 
 
 def exceptional(migration: AnyMigration, prefix: str) -> set[str]:
-    """Encoded keys with this beginning that are on the list, or of which a row waits in quarantine."""
+    """Encoded keys with this beginning that are on the list, or of which a row is in quarantine, accepted or not."""
     with connection.cursor() as cursor:
         begins = prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
         cursor.execute(_EXCEPTIONAL_OF_PREFIX, {"migration": migration.name, "begins": begins})
@@ -245,7 +255,7 @@ def exceptional(migration: AnyMigration, prefix: str) -> set[str]:
 
 
 def exceptional_among(migration: AnyMigration, keys: Collection[str]) -> set[str]:
-    """Those of these encoded keys that are on the list, or of which a row waits in quarantine."""
+    """Those of these encoded keys that are on the list, or of which a row is in quarantine, accepted or not."""
     with connection.cursor() as cursor:
         cursor.execute(_EXCEPTIONAL_AMONG, {"migration": migration.name, "keys": list(keys)})
         return {key for (key,) in cursor.fetchall()}
@@ -258,7 +268,12 @@ def pending(migration: AnyMigration, side: Side, keys: Collection[str]) -> set[s
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Notices taken off: how old each was, in milliseconds, at the moment `at` of this process's monotonic clock."""
+    """Notices taken off.
+
+    Attributes:
+        ages: how old each change was, in milliseconds, at the moment `at` of this process's monotonic clock; requests
+            to look again are left out.
+    """
 
     ages: tuple[float, ...]
     at: float
@@ -273,7 +288,7 @@ def done(notices: Collection[Notice]) -> Done:
     """Take exactly these notices off the list; whatever was added meanwhile stays."""
     with connection.cursor() as cursor:
         cursor.execute(_DONE, [[notice.id for notice in notices]])
-        return Done(tuple(float(age) for (age,) in cursor.fetchall()), monotonic())
+        return Done(tuple(float(age) for age, is_change in cursor.fetchall() if is_change), monotonic())
 
 
 def defer(notices: Collection[Notice], *, sqlstate: str, error: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
 from django.core.management import call_command
-from django.db.models import QuerySet
+from django.db import transaction
+from django.db.models import F, QuerySet
 
-from migration_ops import quarantine
+from migration_ops import gates, quarantine
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused, UnusableInput
 from migration_ops.models import DirtyKey, HistoryEntry, Lineage, QuarantineItem
@@ -92,6 +94,22 @@ def test_accepting_the_culprit_writes_the_rest_of_its_document(
     entry = HistoryEntry.objects.get(verb="quarantine accept")
     assert (entry.actor, entry.reason) == ("Kim", "empty anyway")
     assert entry.evidence == {"rows": 1, "items": [{"id": culprit.pk, "row": int(culprit.row), "code": "body_missing"}]}
+
+
+def test_what_a_person_decided_on_is_no_change_that_came_late(
+    synced: AnyMigration, held: dict[str, QuarantineItem]
+) -> None:
+    """The applier that follows may be the one who looks again, with all the rows of the decision at once."""
+    with transaction.atomic():
+        dirty.mark_rows(synced, list(held))
+        schema.add_rows(("b", "u", "y"))
+    DirtyKey.objects.update(
+        created_at=F("created_at") - timedelta(seconds=3), not_before=F("not_before") - timedelta(seconds=3)
+    )
+    (gate,) = gates.evaluate(synced, ["sync_lag"])
+    assert gate.k == 1
+    done = drain(synced)
+    assert (done.applied, len(done.lags)) == (5, 1)
 
 
 def test_accepting_twice_is_one_decision(synced: AnyMigration, held: dict[str, QuarantineItem]) -> None:

@@ -15,9 +15,10 @@ from habits.family import Cell, Changed, Contents, Line, NoSuchBoard
 from habits.migration import boards
 from habits.stores.legacy_table import LegacyTableStore
 from habits.stores.modern import ModernStore
+from migration_ops import quarantine
 from migration_ops.backfill import service
 from migration_ops.definition import Side
-from migration_ops.models import DirtyKey, Metric
+from migration_ops.models import DirtyKey, Metric, QuarantineItem
 from migration_ops.observe import metrics
 from migration_ops.rollout.pinning import pinned
 from migration_ops.rollout.routing import Reason
@@ -224,6 +225,25 @@ def test_a_held_week_is_read_from_legacy_and_marked_there_at_every_percentage(in
         [["blue", "", "", "", "", "", ""]],
     ]
     assert ModernStore().absent([BoardKey(OWNER, "달이", MONDAY)])
+
+
+def test_a_week_whose_only_row_was_left_behind_is_listed_nowhere(installation: Installation) -> None:
+    """Somebody accepted that it cannot be represented. What cannot be opened is no week of the child."""
+    installation.insert(
+        row(1001, habits=[{"id": 1, "name": "물 마시기", "times": ["blue", *[""] * 6]}]),
+        row(1002, week_start_date="2025-07-14", week_period="2025년 7월 14일 ~ 2025년 7월 20일"),
+    )
+    installation.reach("dual_write")
+    service.start(boards, service.Request(actor="test"))
+    quarantine.accept(boards, list(QuarantineItem.objects.values_list("pk", flat=True)), actor="test")
+    for percent in (0, 100):
+        if percent:
+            go_to_ramp(boards, percent=percent)
+        (child,) = family.children(OWNER).children
+        assert (child.weeks, child.first_week, child.last_week) == (1, date(2025, 7, 14), date(2025, 7, 14))
+        assert len(family.weeks(OWNER, "달이").boards) == len(family.week_list(OWNER, "달이", last=5).weeks) == 1
+        with pytest.raises(NoSuchBoard):
+            family.board(OWNER, "달이", MONDAY)
 
 
 def test_rows_that_are_known_make_the_same_board_as_rows_that_were_found(table: Installation) -> None:
