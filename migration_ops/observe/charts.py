@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Bar:
 def ceiling(values: Sequence[float]) -> float:
     """A round number that is at least as large as the largest of these, and what the top of the chart stands for."""
     most = max(values, default=0.0)
-    if most <= 0:
+    if most < sys.float_info.min:  # below it a division ends at 0, from where no multiplication leads back up
         return 1.0
     magnitude = 1.0
     while magnitude > most:

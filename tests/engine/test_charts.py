@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,12 @@ values = st.lists(st.floats(0, 1e9, allow_nan=False), min_size=1, max_size=60)
 )
 def test_the_top_is_the_next_round_number(most: float, top: float) -> None:
     assert ceiling([most, most / 3]) == pytest.approx(top)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("most", [5e-324, 1e-310, sys.float_info.min])
+def test_the_smallest_numbers_there_are_have_a_top_as_well(most: float) -> None:
+    assert ceiling([most]) >= most
 
 
 @given(values)
