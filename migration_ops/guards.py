@@ -21,6 +21,14 @@ MAY_TRUNCATE = "migration_ops.may_truncate"
 RECORDED = "migration_ops.recorded"
 """A transaction in which this setting is `yes` appends to the history itself what it does to a stage."""
 
+_STATE = "migration_ops_migrationstate"
+_HISTORY = "migration_ops_historyentry"
+_HEAD = "migration_ops_historyhead"
+_IMAGES = "migration_ops_beforeimage"
+_FLAG = "migration_ops_flag"
+_CANARY_USERS = "migration_ops_flag_users"
+_CANARY_GROUPS = "migration_ops_flag_groups"
+
 _ROW, _BEFORE, _INSERT, _DELETE, _UPDATE, _TRUNCATE = 1, 2, 4, 8, 16, 32
 
 ENTRY_HASH = """encode(sha256(convert_to(jsonb_build_array(
@@ -63,6 +71,14 @@ def _legal_steps() -> str:
     return ", ".join(f"('{step.source.value}', '{step.target.value}')" for step in TRANSITIONS)
 
 
+def _names_any(flag: str) -> str:
+    users, groups = (
+        f"EXISTS (SELECT FROM {table} AS canary WHERE canary.flag_id = {flag})"
+        for table in (_CANARY_USERS, _CANARY_GROUPS)
+    )
+    return f"({users} OR {groups})"
+
+
 def _stage_guard() -> str:
     return f"""
 BEGIN
@@ -86,6 +102,9 @@ BEGIN
     ELSIF NEW.version NOT IN (OLD.version, OLD.version + 1) THEN
         RAISE EXCEPTION 'The version of migration % grows by one; it was %, not %.',
             NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        NEW.named := EXISTS (SELECT FROM {_FLAG} AS flag WHERE flag.name = NEW.name AND {_names_any("flag.id")});
     END IF;
     IF TG_OP = 'UPDATE' THEN
         NEW.step := OLD.step;
@@ -175,7 +194,8 @@ DECLARE
 BEGIN
     SELECT flag.name INTO migration FROM migration_ops_flag AS flag
       JOIN migration_ops_migrationstate AS state USING (name)
-     WHERE flag.id = (CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END).flag_id;
+     WHERE flag.id = (CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END).flag_id
+       FOR NO KEY UPDATE OF state; -- first the state, then the history: in the order in which a kill takes them
     IF migration IS NULL OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
         RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
     ELSIF TG_OP <> 'DELETE' THEN
@@ -188,6 +208,28 @@ BEGIN
            '', jsonb_build_object('{what}', OLD.{what}_id), '', ''
       FROM migration_ops_migrationstate WHERE name = migration;
     RETURN OLD;
+END
+"""
+
+
+# Whoever changes what the flag names touches the state, whose guard looks again, at what is committed by then: two who
+# change the names at once wait for each other at that row, and the second one sees what the first one did.
+_CANARIES_NAMED = f"""
+BEGIN
+    UPDATE {_STATE} AS state SET named = state.named
+      FROM {_FLAG} AS flag WHERE flag.name = state.name AND flag.id IN (OLD.flag_id, NEW.flag_id);
+    RETURN NULL;
+END
+"""
+
+# Names may have been there before their flag was, and may be there a moment longer. Whoever makes a flag without any
+# does not touch the state: a kill that makes the same one would wait for it, and it for the kill.
+_FLAG_NAMED = f"""
+BEGIN
+    IF (NEW.id, NEW.name) IS DISTINCT FROM (OLD.id, OLD.name) AND (TG_OP <> 'INSERT' OR {_names_any("NEW.id")}) THEN
+        UPDATE {_STATE} SET named = named WHERE name IN (OLD.name, NEW.name);
+    END IF;
+    RETURN NULL;
 END
 """
 
@@ -236,15 +278,8 @@ END
 """
 
 
-_STATE = "migration_ops_migrationstate"
-_HISTORY = "migration_ops_historyentry"
-_HEAD = "migration_ops_historyhead"
-_IMAGES = "migration_ops_beforeimage"
-_FLAG = "migration_ops_flag"
-_CANARY_USERS = "migration_ops_flag_users"
-_CANARY_GROUPS = "migration_ops_flag_groups"
-
 _CHANGE = _ROW | _BEFORE | _UPDATE | _DELETE
+_ANY = _ROW | _INSERT | _UPDATE | _DELETE
 _EMPTY = _BEFORE | _TRUNCATE
 
 
@@ -258,6 +293,9 @@ def triggers() -> tuple[Trigger, ...]:
         Trigger("migration_ops_flag_lowered", _FLAG, _ROW | _UPDATE | _DELETE, _FLAG_LOWERED),
         Trigger("migration_ops_canary_users", _CANARY_USERS, _CHANGE | _INSERT, _canaries_guard("user")),
         Trigger("migration_ops_canary_groups", _CANARY_GROUPS, _CHANGE | _INSERT, _canaries_guard("group")),
+        Trigger("migration_ops_canary_users_named", _CANARY_USERS, _ANY, _CANARIES_NAMED),
+        Trigger("migration_ops_canary_groups_named", _CANARY_GROUPS, _ANY, _CANARIES_NAMED),
+        Trigger("migration_ops_flag_named", _FLAG, _ANY, _FLAG_NAMED),
         Trigger("migration_ops_state_no_truncate", _STATE, _EMPTY, _no_truncate(_STATE)),
         Trigger("migration_ops_history_chain", _HISTORY, _ROW | _BEFORE | _INSERT, _HISTORY_CHAIN),
         Trigger("migration_ops_history_append_only", _HISTORY, _CHANGE, _APPEND_ONLY),
@@ -277,6 +315,8 @@ def install() -> list[str]:
         for guard in stale:
             cursor.execute(guard.function_sql)
             cursor.execute(guard.trigger_sql)
+        if stale:  # what they keep may have changed while they were not there
+            cursor.execute(f"UPDATE {_STATE} SET named = named")
     return [guard.name for guard in stale]
 
 

@@ -3,7 +3,7 @@ anything."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,52 +18,67 @@ CHANNEL = "migration_ops_stage"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where a migration stood when it was read.
+class Dial:
+    """What decides where the reads and writes of a unit go, as it was when it was read.
 
     Attributes:
         percent: share of the units that read modern at `ramp`.
-        hold: nothing moves forward.
         kill: all reads go to legacy.
-        version: grows by one with every change made by the services.
-        capture_since: since when changes past the app are captured; None while they are not.
-        capture_lost: how many captures had been lost when capture was last known to be whole.
-        changed_at: None when nothing ever happened.
         canary_header, canary_cookie: names by which staff, or who has a signed cookie, asks for a store; "" for none.
         canary_percent: share of the units that read modern as canaries, outside the plan.
         named: whether the flag names canary users or groups.
         step: grows by one whenever stage, percent or kill change; what was counted at one step is evidence about it.
-        stepped_at: since when the migration is at this step.
     """
 
     name: str
     stage: Stage = Stage.OFF
     percent: Decimal = Decimal(0)
-    hold: bool = False
     kill: bool = False
-    version: int = 0
-    capture_since: datetime | None = None
-    capture_lost: int = 0
-    changed_at: datetime | None = None
     canary_header: str = ""
     canary_cookie: str = ""
     canary_percent: Decimal = Decimal(0)
     named: bool = False
     step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State(Dial):
+    """Where a migration stood when it was read.
+
+    Attributes:
+        hold: nothing moves forward.
+        version: grows by one with every change made by the services.
+        capture_since: since when changes past the app are captured; None while they are not.
+        capture_lost: how many captures had been lost when capture was last known to be whole.
+        changed_at: None when nothing ever happened.
+        stepped_at: since when the migration is at this step.
+    """
+
+    hold: bool = False
+    version: int = 0
+    capture_since: datetime | None = None
+    capture_lost: int = 0
+    changed_at: datetime | None = None
     stepped_at: datetime | None = None
 
 
-# One statement, by hand: every decision begins with it.
-_READ = f"""
-SELECT stage, percent, hold, kill, version, capture_since, capture_lost, changed_at,
-       canary_header, canary_cookie, canary_percent,
-       stage = '{Stage.RAMP.value}' AND EXISTS (
-           SELECT FROM migration_ops_flag AS flag WHERE flag.name = state.name
-              AND (EXISTS (SELECT FROM migration_ops_flag_users AS named WHERE named.flag_id = flag.id)
-                   OR EXISTS (SELECT FROM migration_ops_flag_groups AS named WHERE named.flag_id = flag.id))),
-       step, stepped_at
-  FROM migration_ops_migrationstate AS state WHERE name = %s
-"""
+def _select(shape: type[Dial]) -> str:
+    columns = ", ".join(field.name for field in fields(shape) if field.name != "name")
+    return f"SELECT {columns} FROM migration_ops_migrationstate WHERE name = %s"
+
+
+# By hand, one row by its primary key, and no column that does not decide: every request begins with it, and what it
+# costs, every request pays. Nothing is remembered from one to the next, so that each sees a kill.
+_DIAL = _select(Dial)
+_STATE = _select(State)
+
+
+def dial(migration: AnyMigration) -> Dial:
+    """As `read`, of what a decision of the router needs alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DIAL, [migration.name])
+        row = cursor.fetchone()
+    return Dial(migration.name) if row is None else Dial(migration.name, Stage(row[0]), *row[1:])
 
 
 def read(migration: AnyMigration, *, lock: bool = False) -> State:
@@ -78,7 +93,7 @@ def read(migration: AnyMigration, *, lock: bool = False) -> State:
 def by_name(name: str, *, lock: bool = False) -> State:
     """The state of the migration of this name, whether it is registered or not; as `read`."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{_READ} FOR UPDATE OF state" if lock else _READ, [name])
+        cursor.execute(f"{_STATE} FOR UPDATE" if lock else _STATE, [name])
         row = cursor.fetchone()
     return State(name) if row is None else State(name, Stage(row[0]), *row[1:])
 

@@ -22,7 +22,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.rollout import buckets, canaries, pinning, visitor
 from migration_ops.stages import Stage
-from migration_ops.state import State
+from migration_ops.state import Dial
 from migration_ops.sync import dirty
 
 COMPARING = frozenset({Stage.SHADOW, Stage.RAMP})
@@ -92,7 +92,7 @@ class Decision:
     backed: bool = False
 
 
-def of_unit(migration: AnyMigration, unit: str, now: State | None = None) -> Decision:
+def of_unit(migration: AnyMigration, unit: str, now: Dial | None = None) -> Decision:
     """The store that answers this unit's reads, the same for a whole request; `now` as for `authority`."""
     pinned = pin()
     if pinned is not None:
@@ -104,7 +104,7 @@ def of_unit(migration: AnyMigration, unit: str, now: State | None = None) -> Dec
     return known if isinstance(known, Decision) else authority(migration, unit)
 
 
-def authority(migration: AnyMigration, unit: str, now: State | None = None) -> Decision:
+def authority(migration: AnyMigration, unit: str, now: Dial | None = None) -> Decision:
     """The store whose word counts for this unit, and to which its writes go first.
 
     A pin of the reads does not count: pinned to a store that is not complete yet, a write would begin from nothing.
@@ -112,35 +112,36 @@ def authority(migration: AnyMigration, unit: str, now: State | None = None) -> D
     Args:
         now: where the migration stands; read here where it is not given. A writer reads it inside the fence.
     """
-    now = state.read(migration) if now is None else now
-    decision = replace(_decided(migration, unit, now), compares=now.stage in COMPARING, backed=now.stage in BACKED)
+    now = state.dial(migration) if now is None else now
+    side, reason = _decided(migration, unit, now)
+    decision = Decision(side, reason, now.step, compares=now.stage in COMPARING, backed=now.stage in BACKED)
     asking = visitor.present()
     if asking is not None:
         asking.decisions[migration.name, unit] = decision
     return decision
 
 
-def _decided(migration: AnyMigration, unit: str, now: State) -> Decision:
+def _decided(migration: AnyMigration, unit: str, now: Dial) -> tuple[Side, Reason]:
     if now.kill and now.stage.position <= Stage.LIVE.position:
-        return Decision(Side.LEGACY, Reason.KILL, now.step)
+        return Side.LEGACY, Reason.KILL
     side = stages.authority(now.stage)
     if side is not None:
-        return Decision(side, Reason.STAGE, now.step)
+        return side, Reason.STAGE
     asked = _asked(now)
     if asked is not None:
-        return Decision(*asked, now.step)
+        return asked
     if buckets.is_within(now.percent, migration.name, unit):
-        return Decision(Side.MODERN, Reason.BUCKET, now.step)
+        return Side.MODERN, Reason.BUCKET
     if buckets.is_within(now.canary_percent, migration.name, unit):
-        return Decision(Side.MODERN, Reason.CANARY, now.step)
+        return Side.MODERN, Reason.CANARY
     if now.named:
         named = canaries.named(migration, unit)
         if named is not None:
-            return Decision(Side.MODERN, Reason(named), now.step)
-    return Decision(Side.LEGACY, Reason.BUCKET, now.step)
+            return Side.MODERN, Reason(named)
+    return Side.LEGACY, Reason.BUCKET
 
 
-def _asked(now: State) -> tuple[Side, Reason] | None:
+def _asked(now: Dial) -> tuple[Side, Reason] | None:
     """What the request asks for, if it may ask; a value that names no store asks for nothing."""
     asking = visitor.present()
     if asking is None:
