@@ -194,7 +194,7 @@ DECLARE
 BEGIN
     SELECT flag.name INTO migration FROM migration_ops_flag AS flag
       JOIN migration_ops_migrationstate AS state USING (name)
-     WHERE flag.id = (CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END).flag_id
+     WHERE flag.id IN (OLD.flag_id, NEW.flag_id)
        FOR NO KEY UPDATE OF state; -- first the state, then the history: in the order in which a kill takes them
     IF migration IS NULL OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
         RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
@@ -228,6 +228,20 @@ _FLAG_NAMED = f"""
 BEGIN
     IF (NEW.id, NEW.name) IS DISTINCT FROM (OLD.id, OLD.name) AND (TG_OP <> 'INSERT' OR {_names_any("NEW.id")}) THEN
         UPDATE {_STATE} SET named = named WHERE name IN (OLD.name, NEW.name);
+    END IF;
+    RETURN NULL;
+END
+"""
+
+
+def _no_canaries_truncated(table: str) -> str:
+    return f"""
+BEGIN
+    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (
+           SELECT FROM {table} AS canary JOIN {_FLAG} AS flag ON flag.id = canary.flag_id
+             JOIN {_STATE} AS state USING (name)) THEN
+        RAISE EXCEPTION 'There are canaries of migrations in %: TRUNCATE is refused.', TG_TABLE_NAME
+            USING ERRCODE = 'restrict_violation', HINT = 'Use `manage.py rollout canary --off`.';
     END IF;
     RETURN NULL;
 END
@@ -296,6 +310,10 @@ def triggers() -> tuple[Trigger, ...]:
         Trigger("migration_ops_canary_users_named", _CANARY_USERS, _ANY, _CANARIES_NAMED),
         Trigger("migration_ops_canary_groups_named", _CANARY_GROUPS, _ANY, _CANARIES_NAMED),
         Trigger("migration_ops_flag_named", _FLAG, _ANY, _FLAG_NAMED),
+        Trigger("migration_ops_canary_users_no_truncate", _CANARY_USERS, _EMPTY, _no_canaries_truncated(_CANARY_USERS)),
+        Trigger(
+            "migration_ops_canary_groups_no_truncate", _CANARY_GROUPS, _EMPTY, _no_canaries_truncated(_CANARY_GROUPS)
+        ),
         Trigger("migration_ops_state_no_truncate", _STATE, _EMPTY, _no_truncate(_STATE)),
         Trigger("migration_ops_history_chain", _HISTORY, _ROW | _BEFORE | _INSERT, _HISTORY_CHAIN),
         Trigger("migration_ops_history_append_only", _HISTORY, _CHANGE, _APPEND_ONLY),

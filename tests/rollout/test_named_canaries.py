@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -29,6 +29,7 @@ NAME = (
 )
 REMOVE = "DELETE FROM migration_ops_flag_users WHERE user_id = %s"
 AS_THE_SERVICES = f"SET LOCAL {guards.RECORDED} = 'yes'"
+IN_PRODUCTION = f"SET LOCAL {guards.MAY_TRUNCATE} = ''"
 
 
 def says(migration: AnyMigration) -> bool:
@@ -156,12 +157,29 @@ def test_what_somebody_writes_there_is_not_believed(ramp: AnyMigration, ann: Any
     assert says(ramp) is not written
 
 
-def test_a_name_that_goes_to_another_flag_is_gone_from_this_one(naming_ann: AnyMigration) -> None:
+def test_no_name_goes_to_another_flag_past_the_services(naming_ann: AnyMigration) -> None:
     other = Flag.objects.create(name="confetti")
+    with pytest.raises(IntegrityError, match="rollout canary"):
+        run("UPDATE migration_ops_flag_users SET flag_id = %s", other.pk)
     with transaction.atomic():
         run(AS_THE_SERVICES)
         run("UPDATE migration_ops_flag_users SET flag_id = %s", other.pk)
     assert not says(naming_ann)
+
+
+@pytest.mark.parametrize(
+    "what", ["migration_ops_flag_users", "migration_ops_flag_groups", "migration_ops_flag CASCADE"]
+)
+def test_names_are_not_truncated_while_a_migration_has_any(
+    ramp: AnyMigration, ann: Any, testers: Group, what: str
+) -> None:
+    Flag.objects.create(name="confetti").users.add(ann)
+    with transaction.atomic():
+        run(f"{IN_PRODUCTION}; TRUNCATE {what}")
+    control.canary(ramp, Canaries(users=(ann,), groups=(testers,)), actor="ann")
+    with pytest.raises(Error, match="TRUNCATE is refused"), transaction.atomic():
+        run(f"{IN_PRODUCTION}; TRUNCATE {what}")
+    assert says(ramp)
 
 
 @pytest.mark.parametrize("first", ["one comes", "one goes"])
