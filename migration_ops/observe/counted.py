@@ -10,8 +10,9 @@ from typing import Any
 
 from django.db import connection
 
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.observe import histogram
+from migration_ops.observe.measures import ReadOutcome
 
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
@@ -118,9 +119,11 @@ SELECT to_timestamp(floor(extract(epoch FROM clock_timestamp()) / %(slot)s) * %(
   FROM generate_series(%(slots)s - 1, 0, -1) AS n
 """
 
-_DAY_COUNTS = """
-SELECT to_timestamp(floor(extract(epoch FROM minute) / %(slot)s) * %(slot)s), name, side,
-       sum(count)::bigint,
+# A read that modern failed is counted there, and was answered by legacy; one that failed was answered by nobody.
+_DAY_COUNTS = f"""
+SELECT to_timestamp(floor(extract(epoch FROM minute) / %(slot)s) * %(slot)s), name,
+       CASE outcome WHEN '{ReadOutcome.FALLBACK}' THEN '{Side.LEGACY}' ELSE side END,
+       coalesce(sum(count) FILTER (WHERE outcome <> '{ReadOutcome.ERROR}'), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = ANY(%(attempted)s)), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = ANY(%(attempted)s) AND outcome <> %(succeeded)s), 0)::bigint
   FROM migration_ops_metric

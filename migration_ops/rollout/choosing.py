@@ -40,6 +40,11 @@ class Canaries:
     groups: tuple[Any, ...] = ()
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The users by their logins, then the groups."""
+        return (*(user.get_username() for user in self.users), *map(str, self.groups))
+
+    @property
     def columns(self) -> dict[str, Any]:
         said = {"canary_header": self.header, "canary_cookie": self.cookie, "canary_percent": self.percent}
         return {name: value for name, value in said.items() if value is not None}
@@ -83,10 +88,12 @@ def canary(
         return replace(now, **chosen.columns), through
 
     if dry_run:
-        return Change(looked_at, replace(looked_at, **chosen.columns), found)
+        wanted = replace(looked_at, **chosen.columns, named=looked_at.named or bool(chosen.named))
+        return Change(looked_at, wanted, found, chosen.named)
     named = {"users": [str(user.pk) for user in chosen.users], "groups": [str(group) for group in chosen.groups]}
     also = named if any(named.values()) else {}
-    return turn(migration, looked_at, turned, verb="canary", actor=actor, reason=reason, also=also)
+    change = turn(migration, looked_at, turned, verb="canary", actor=actor, reason=reason, also=also)
+    return replace(change, named=chosen.named)
 
 
 def canary_off(

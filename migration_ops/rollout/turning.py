@@ -20,15 +20,21 @@ from migration_ops.state import State
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done, or with a dry run would have been; nothing where `before` and `after` are equal.
+    """What was done, or with a dry run would have been.
 
     Attributes:
         gates: the evidence of a step forward.
+        named: who becomes a canary by name, in words.
     """
 
     before: State
     after: State
     gates: tuple[Gate, ...] = ()
+    named: tuple[str, ...] = ()
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.before == self.after and not self.named
 
 
 _COLUMNS = ("percent", "hold", "kill", "canary_header", "canary_cookie", "canary_percent")

@@ -7,6 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from migration_ops import stages
@@ -15,6 +18,7 @@ from migration_ops.state import State
 from migration_ops.web import wording
 
 LONGEST_REASON = 2_000
+LONGEST_LIST = 2_000
 
 
 class ActionForm(forms.Form):
@@ -28,10 +32,13 @@ class ActionForm(forms.Form):
         help_text=_("Stays in the history."),
     )
 
-    field_order = ["stage", "percent", "header", "cookie", "reason"]
+    field_order = ["stage", "percent", "header", "cookie", "users", "groups", "reason"]
 
-    def __init__(self, data: Any, *, now: State) -> None:
-        super().__init__({**self.proposed(now), **data.dict()})
+    def __init__(self, data: QueryDict, *, now: State) -> None:
+        said = data.copy()
+        for name, value in self.proposed(now).items():
+            said.setdefault(name, value)
+        super().__init__(said)
 
     @classmethod
     def proposed(cls, now: State) -> dict[str, Any]:
@@ -51,7 +58,7 @@ class ActionForm(forms.Form):
 class ReasonNeeded(ActionForm):
     """For those who vouch."""
 
-    def __init__(self, data: Any, *, now: State) -> None:
+    def __init__(self, data: QueryDict, *, now: State) -> None:
         super().__init__(data, now=now)
         self.fields["reason"].widget.attrs["required"] = True
 
@@ -77,6 +84,34 @@ class CanaryForm(ActionForm):
     cookie = forms.CharField(
         label=_("Cookie by which somebody asks for a store"), required=False, max_length=100, empty_value=""
     )
+    users = forms.CharField(
+        label=_("More users by name"),
+        required=False,
+        max_length=LONGEST_LIST,
+        help_text=_("What they log in with, separated by commas or spaces."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"), label=_("More groups"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def clean_users(self) -> tuple[Any, ...]:
+        """The users themselves.
+
+        Raises:
+            ValidationError: one of the names is nobody's.
+        """
+        wanted = list(dict.fromkeys(self.cleaned_data["users"].replace(",", " ").split()))
+        users = get_user_model()
+        known = users._default_manager.filter(**{f"{users.USERNAME_FIELD}__in": wanted})
+        found = {user.get_username(): user for user in known}
+        unknown = [login for login in wanted if login not in found]
+        if unknown:
+            raise forms.ValidationError(_("There is no user %(login)s."), params={"login": unknown[0]})
+        return tuple(found[login] for login in wanted)
+
+    def clean_groups(self) -> tuple[Group, ...]:
+        return tuple(self.cleaned_data["groups"])
 
     @classmethod
     def proposed(cls, now: State) -> dict[str, Any]:
@@ -90,7 +125,7 @@ class CanaryForm(ActionForm):
 class BackForm(ActionForm):
     stage = forms.ChoiceField(label=_("Back to"))
 
-    def __init__(self, data: Any, *, now: State) -> None:
+    def __init__(self, data: QueryDict, *, now: State) -> None:
         super().__init__(data, now=now)
         earlier = stages.earlier_stages(now.stage)
         self.fields["stage"].choices = [(each.value, wording.STAGES[each]) for each in earlier]  # type: ignore[attr-defined]

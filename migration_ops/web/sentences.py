@@ -47,7 +47,8 @@ _SHOWN: tuple[tuple[Text, Callable[[State], str]], ...] = (
 def changes(change: Change) -> list[Changed]:
     """What differs between before and after."""
     lines = [Changed(label, say(change.before), say(change.after)) for label, say in _SHOWN]
-    return [line for line in lines if line.before != line.after]
+    named = [Changed(_("canary by name"), "–", name) for name in change.named]
+    return [line for line in lines if line.before != line.after] + named
 
 
 def would(action: Action, change: Change) -> str:
@@ -56,8 +57,10 @@ def would(action: Action, change: Change) -> str:
         return _("Would waive the closed gates of the next step for %(time)s, as far as one can vouch for them.") % {
             "time": wording.duration(conf.settings().override_lifetime)
         }
-    if change.before == change.after:
+    if change.is_nothing:
         return _("Nothing to do: %(now)s.") % {"now": wording.place(change.before)}
+    if change.named:
+        return _("Would name as canaries: %(named)s; %(after)s.") % _naming(change)
     return _("Would move from %(before)s to %(after)s.") % _places(change)
 
 
@@ -65,10 +68,16 @@ def done(migration: AnyMigration, action: Action, change: Change) -> str:
     """What was done."""
     if action.verb == VOUCHING:
         return _("You vouch for the closed gates of the next step of %(migration)s.") % {"migration": migration.name}
-    if change.before == change.after:
+    if change.is_nothing:
         return _("Nothing to do: %(now)s.") % {"now": wording.place(change.before)}
+    if change.named:
+        return _("Named as canaries: %(named)s; %(after)s.") % _naming(change)
     return _("Moved from %(before)s to %(after)s.") % _places(change)
 
 
 def _places(change: Change) -> dict[str, str]:
     return {"before": wording.place(change.before), "after": wording.place(change.after)}
+
+
+def _naming(change: Change) -> dict[str, str]:
+    return {"named": ", ".join(change.named), "after": wording.place(change.after)}

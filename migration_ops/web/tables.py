@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from migration_ops.dashboard import Room
 from migration_ops.definition import Side
 from migration_ops.observe import counted
-from migration_ops.observe.measures import ShadowOutcome, What
+from migration_ops.observe.measures import ReadOutcome, ShadowOutcome, What
+from migration_ops.rollout.routing import Reason
 from migration_ops.sync.draft import Outcome
 from migration_ops.web import wording
 from migration_ops.web.shapes import Line, Number, Table, count, rows
@@ -23,19 +24,26 @@ def _since(room: Room, *, hours: int) -> str:
 
 
 def reads(room: Room) -> Table:
-    """Reads of the last hour, by store and reason."""
+    """Reads of the last hour, by the store that answered and the reason."""
     totals: dict[tuple[str, str], int] = defaultdict(int)
     failed: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for each in room.served.reads:
         if each.hour:
-            totals[each.side, each.cohort] += each.hour
+            # Counted for modern, which was asked first.
+            instead = each.outcome == ReadOutcome.FALLBACK
+            place = (Side.LEGACY.value, Reason.FALLBACK.value) if instead else (each.side, each.cohort)
+            totals[place] += each.hour
             if each.outcome != counted.OK:
-                failed[each.side, each.cohort][each.outcome] += each.hour
+                failed[place][each.outcome] += each.hour
     everything = sum(totals.values())
     said = {"migration__exact": room.migration.name, "name__exact": What.READ, "minute__gte": _since(room, hours=1)}
 
     def line_of(side: str, cohort: str, many: int, bad: Mapping[str, int]) -> Line:
         where = {**said, "side__exact": side, "cohort__exact": cohort}
+        if cohort == Reason.FALLBACK:
+            where = {**said, "outcome__exact": ReadOutcome.FALLBACK}
+        elif side == Side.MODERN:
+            where["outcome__in"] = f"{ReadOutcome.ERROR},{ReadOutcome.OK}"
         share = wording.percent(round(Decimal(100 * many) / everything, 1))
         behind = rows("metric", **where, outcome__in=",".join(sorted(bad))) if bad else ""
         numbers = (count(many, rows("metric", **where)), Number(share), count(sum(bad.values()), behind))

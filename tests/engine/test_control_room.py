@@ -56,7 +56,7 @@ def busy(notes: AnyMigration) -> AnyMigration:
     )
     measure(95, name="read", cohort="bucket")
     measure(5, name="read", side="modern", cohort="bucket")
-    measure(2, name="read", outcome="failed", sqlstate="57014", cohort="fallback")
+    measure(2, name="read", side="modern", outcome="fallback", sqlstate="57014", cohort="bucket")
     measure(998, name="write", outcome="both")
     measure(2, name="write", outcome="failed", sqlstate="23505")
     measure(1000, name="write", outcome="both", ago=timedelta(hours=5))

@@ -12,6 +12,8 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -19,7 +21,7 @@ from django.test import Client
 from migration_ops import state
 from migration_ops.definition import AnyMigration
 from migration_ops.locks import lock_id
-from migration_ops.models import GateOverride, HistoryEntry
+from migration_ops.models import Flag, GateOverride, HistoryEntry
 from migration_ops.rollout import control
 from migration_ops.rollout.control import Canaries
 from migration_ops.stages import Stage
@@ -143,6 +145,26 @@ def test_canaries_are_chosen_and_taken_away(ready: AnyMigration) -> None:
     assert confirm(client, ready, "canary-off").status_code == 302
     now = state.read(ready)
     assert (now.canary_header, now.canary_percent) == ("", 0)
+
+
+def test_users_and_groups_are_named_as_canaries(ready: AnyMigration) -> None:
+    people = get_user_model().objects
+    users = [people.create_user(f"{name}@example.org", password=None) for name in ("ann", "bo")]
+    group = Group.objects.create(name="testers")
+    client, named = member("operators"), {"users": "ann@example.org, bo@example.org", "groups": [group.pk]}
+    page = press(client, ready, "canary", **named)
+    sentence = "Would name as canaries: ann@example.org, bo@example.org, testers; ramp at 5 %, canaries by name."
+    assert sentence in unescape(page.content.decode())
+    assert not state.read(ready).named
+    assert confirm(client, ready, "canary", **named).status_code == 302
+    flag = Flag.objects.get(name=ready.name)
+    assert (set(flag.users.all()), set(flag.groups.all())) == (set(users), {group})
+    evidence = HistoryEntry.objects.latest("id").evidence
+    assert (evidence["users"], evidence["groups"]) == ([str(user.pk) for user in users], ["testers"])
+
+    assert confirm(client, ready, "canary", users="nobody@example.org").status_code == 400
+    page = press(client, ready, "canary", users="nobody@example.org")
+    assert "There is no user nobody@example.org." in page.content.decode()
 
 
 def test_a_stage_is_left_for_an_earlier_one(ready: AnyMigration) -> None:

@@ -199,8 +199,10 @@ def _place(here: State) -> dict[str, Any]:
 
 
 def _sentence(change: Change, dry_run: bool) -> str:
-    if change.before == change.after:
+    if change.is_nothing:
         return f"Nothing to do: {_words(change.before)}."
+    if change.named:
+        return f"{'Would name' if dry_run else 'Named'} as canaries: {', '.join(change.named)}; {_words(change.after)}."
     return f"{'Would move' if dry_run else 'Moved'} from {_words(change.before)} to {_words(change.after)}."
 
 
