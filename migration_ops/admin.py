@@ -29,6 +29,7 @@ from migration_ops.models import (
     HistoryEntry,
     MergeRecord,
     Metric,
+    MetricTotal,
     MigrationState,
     QuarantineItem,
     ReadDifference,
@@ -133,6 +134,13 @@ class MetricAdmin(ReadOnlyAdmin):
     list_display = ["minute", "migration", "name", "side", "outcome", "sqlstate", "count"]
     list_filter = ["migration", "name", "side", "outcome"]
     ordering = ["-minute"]
+
+
+@admin.register(MetricTotal)
+class MetricTotalAdmin(ReadOnlyAdmin):
+    list_display = ["name", "migration", "side", "outcome", "sqlstate", "cohort", "count"]
+    list_filter = ["migration", "name", "side", "outcome"]
+    ordering = ["migration", "name", "side", "outcome", "sqlstate", "cohort"]
 
 
 @admin.register(ReadDifference)

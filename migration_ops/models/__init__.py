@@ -9,7 +9,7 @@ from migration_ops.models.heartbeat import Heartbeat
 from migration_ops.models.history import HistoryEntry, HistoryHead
 from migration_ops.models.imported import ImportedDocument
 from migration_ops.models.lineage import Lineage, MergeRecord
-from migration_ops.models.metric import Metric
+from migration_ops.models.metric import Metric, MetricTotal
 from migration_ops.models.polled_version import PolledVersion
 from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
 from migration_ops.models.read_difference import ReadDifference
@@ -32,6 +32,7 @@ __all__ = [
     "Lineage",
     "MergeRecord",
     "Metric",
+    "MetricTotal",
     "MigrationState",
     "PolledVersion",
     "QuarantineItem",

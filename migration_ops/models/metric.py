@@ -1,4 +1,4 @@
-"""What happened, counted by the minute."""
+"""What happened, counted by the minute and in all."""
 
 from __future__ import annotations
 
@@ -46,3 +46,35 @@ class Metric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.minute:%Y-%m-%d %H:%M} {self.name} {self.side} {self.outcome}: {self.count}"
+
+
+class MetricTotal(models.Model):
+    """The same in all, since counting began: what the retention of the minutes takes away is still in here.
+
+    Only ever grows, and has a row for each combination of labels, however long it has been counted. The columns are
+    those of `Metric`; what happened at which step of the migration is for the minutes to say.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    migration = models.CharField(_("migration"), max_length=100)
+    name = models.CharField(_("what"), max_length=30)
+    side = models.CharField(_("store"), max_length=10, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=30, blank=True)
+    sqlstate = models.CharField(_("SQLSTATE"), max_length=40, blank=True)
+    cohort = models.CharField(_("cohort"), max_length=20, blank=True)
+    count = models.BigIntegerField(_("count"))
+    seconds = models.FloatField(_("seconds in all"))
+    histogram = ArrayField(models.BigIntegerField(), verbose_name=_("histogram"))
+
+    class Meta:
+        verbose_name = _("metric in all")
+        verbose_name_plural = _("metrics in all")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["migration", "name", "side", "outcome", "sqlstate", "cohort"], name="metric_total_once"
+            ),
+            models.CheckConstraint(condition=models.Q(histogram__len=BUCKETS), name="metric_total_histogram_buckets"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.side} {self.outcome}: {self.count}"

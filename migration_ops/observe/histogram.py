@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 
 BUCKETS_A_DOUBLING = 16
 """Enough to hold one quantile against 1.1 times another: a bucket is 4.4 % wide, two are 9.1 %. With eight (9.1 %) two
@@ -33,6 +34,15 @@ def merged(histograms: Sequence[Sequence[int]]) -> list[int]:
         for number, count in enumerate(histogram):
             total[number] += count
     return total
+
+
+def cumulative(histogram: Sequence[int], *, every: int) -> list[int]:
+    """How many took at most as long as the first of the bounds, the `every`-th after it, and so on; in the end, all.
+
+    Exact, since each of these bounds is one of `BOUNDS`; `every` divides their number but one.
+    """
+    running = list(accumulate(histogram))
+    return [*running[: len(BOUNDS) : every], running[-1]]
 
 
 def quantile(histogram: Sequence[int], share: float) -> float | None:

@@ -2,6 +2,8 @@
 
 Counting costs a user microseconds and no query. A process that is killed takes what it counted in the last few seconds
 with it: these are rates, not books; what must not be lost is on the dirty list.
+
+Each count is kept twice: by the minute until `metrics_retention` is over, and in a total that only ever grows.
 """
 
 from __future__ import annotations
@@ -23,14 +25,26 @@ from migration_ops.observe import histogram
 
 logger = logging.getLogger(__name__)
 
-_ADD = """
-INSERT INTO migration_ops_metric AS known
-       (migration, minute, name, side, outcome, sqlstate, cohort, step, count, seconds, histogram)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (migration, minute, name, side, outcome, sqlstate, cohort, step) DO UPDATE
+_ADDED_UP = """
+DO UPDATE
    SET count = known.count + excluded.count, seconds = known.seconds + excluded.seconds,
        histogram = ARRAY(SELECT coalesce(one, 0) + coalesce(other, 0)
                            FROM unnest(known.histogram, excluded.histogram) AS both_of (one, other))
+"""
+
+# The minute, which will be thrown away one day, and the total, which never is; in one statement: no failure comes
+# between them, and all processes lock the two in the same order.
+_ADD = f"""
+WITH minute AS (
+    INSERT INTO migration_ops_metric AS known
+           (migration, minute, name, side, outcome, sqlstate, cohort, step, count, seconds, histogram)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (migration, minute, name, side, outcome, sqlstate, cohort, step) {_ADDED_UP}
+)
+INSERT INTO migration_ops_metrictotal AS known
+       (migration, name, side, outcome, sqlstate, cohort, count, seconds, histogram)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (migration, name, side, outcome, sqlstate, cohort) {_ADDED_UP}
 """
 
 
@@ -106,11 +120,12 @@ def flush() -> bool:
         return True
     try:
         with connection.cursor() as cursor:
-            for key in sorted(counts, key=lambda key: (key[0], key[1], str(key[2]))):
+            for key in sorted(counts, key=lambda key: (key[0], str(key[2]), key[1])):
                 migration, minute, measured = key
                 counted = counts[key]
-                row: list[Any] = [migration, minute, *astuple(measured)]
-                cursor.execute(_ADD, [*row, counted.count, counted.seconds, counted.buckets])
+                *labels, step = astuple(measured)
+                added: list[Any] = [counted.count, counted.seconds, counted.buckets]
+                cursor.execute(_ADD, [migration, minute, *labels, step, *added, migration, *labels, *added])
                 del counts[key]
     except Error as error:
         logger.warning("What was counted could not be written, and is kept: %s", str(error).strip().split("\n", 1)[0])

@@ -36,6 +36,12 @@ SELECT number - 1, sum(here)::bigint, min(age)
  GROUP BY number
 """
 
+_EVER = """
+SELECT name, side, outcome, sqlstate, cohort, count, seconds, histogram
+  FROM migration_ops_metrictotal WHERE migration = %s
+ ORDER BY name, side, outcome, sqlstate, cohort
+"""
+
 _ANY_STEP = (0, 2**63 - 1)
 
 
@@ -57,6 +63,20 @@ class Totals:
             for (where, outcome), count in self.counts.items()
             if (side is None or where == side.value) and (not outcomes or outcome in outcomes)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ever:
+    """What was counted together since counting began; the attributes are those of `MetricTotal`."""
+
+    name: str
+    side: str
+    outcome: str
+    sqlstate: str
+    cohort: str
+    count: int
+    seconds: float
+    histogram: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +124,10 @@ def latencies(
     for number, count, _ in found:
         counts[number] = count
     return Latencies(counts, max(0.0, min(age for *_, age in found)) if found else None)
+
+
+def ever(migration: AnyMigration) -> list[Ever]:
+    """Everything that was ever counted: a row for each combination of labels, none of which ever falls."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EVER, [migration.name])
+        return [Ever(*row) for row in cursor.fetchall()]

@@ -39,6 +39,15 @@ def test_a_quantile_is_known_to_within_a_bucket(durations: list[float], share: f
     assert found <= exact * 1.0443 or found == histogram.BOUNDS[0]
 
 
+@given(st.lists(st.floats(0, 300), max_size=60), st.sampled_from([1, 4, 16, 320]))
+def test_coarser_buckets_say_how_many_took_at_most_so_long(durations: list[float], every: int) -> None:
+    counts = histogram.empty()
+    for seconds in durations:
+        counts[histogram.place(seconds)] += 1
+    exact = [sum(seconds <= bound for seconds in durations) for bound in histogram.BOUNDS[::every]]
+    assert histogram.cumulative(counts, every=every) == [*exact, len(durations)]
+
+
 def a_minute(counts: list[int]) -> Metric:
     return Metric.objects.create(
         migration="notes", minute="2026-01-01T00:00Z", name="write", count=sum(counts), seconds=1.0, histogram=counts

@@ -45,6 +45,7 @@ def test_every_kind_of_state_has_its_page() -> None:
         "historyentry",
         "mergerecord",
         "metric",
+        "metrictotal",
         "migrationstate",
         "quarantineitem",
         "readdifference",
