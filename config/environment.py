@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -90,6 +91,13 @@ class Environment:
             return dict(environ.Env.email_url_config(value))
         except ValueError as error:
             raise ImproperlyConfigured(f"{name} cannot be read ({error}). Percent-encode special characters.") from None
+
+    def token(self, name: str) -> str:
+        """What follows `Bearer` in a header, "" if unset. It is a secret, so that no message shows it."""
+        value = self.text(name)
+        if value and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", value):
+            raise ImproperlyConfigured(f"{name} must be letters, digits and - . _ ~ + / alone, as a header takes them.")
+        return value
 
     def address(self, name: str) -> str:
         """A web address, "" if unset."""

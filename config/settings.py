@@ -33,6 +33,7 @@ SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", default=86_400) if HTTPS else 0
 BEHIND_PROXY = bool(env.switch("BEHIND_PROXY", default=False))
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+METRICS_TOKEN = env.token("METRICS_TOKEN")
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for every subdomain, and
     "security.W021",  # for the browsers' preload list: promises for a whole domain, which is not ours to give

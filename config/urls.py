@@ -15,5 +15,6 @@ urlpatterns = [
     path("api/", api.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("accounts/", include("habits.web.account_urls")),
+    path("", include("migration_ops.web.urls")),
     path("", include("habits.web.urls")),
 ]

@@ -11,6 +11,7 @@
 | `migration_ops.W001` | no migration is registered |
 | `migration_ops.W002` | django-waffle's cache keeps what it knows for longer than a second |
 | `migration_ops.W003` | the middleware that decides once a request is missing, or above the one that knows the user |
+| `migration_ops.W004` | `METRICS_TOKEN` can be guessed |
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ TAG = "migration_ops"
 
 FLAG_MODEL = "migration_ops.Flag"
 MIDDLEWARE = "migration_ops.web.middleware.RolloutMiddleware"
+
+SHORTEST_TOKEN = 20
+DIFFERENT_CHARACTERS = 8
+"""A token with fewer is no random one."""
 
 _LONGEST_NAME = 100
 
@@ -148,7 +153,24 @@ def check_middleware(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
     return [Warning("The rollout does not know who asks.", hint=hint, id="migration_ops.W003")]
 
 
-CHECKS = (check_settings, check_migrations, check_flag_model, check_database, check_waffle, check_middleware)
+def check_metrics_token(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.W004`: nobody counts how often a token is tried."""
+    token = str(getattr(settings, "METRICS_TOKEN", ""))
+    if not token or (len(token) >= SHORTEST_TOKEN and len(set(token)) >= DIFFERENT_CHARACTERS):
+        return []
+    hint = 'Take what `python -c "import secrets; print(secrets.token_urlsafe(32))"` prints.'
+    return [Warning("METRICS_TOKEN is so short or even that it can be guessed.", hint=hint, id="migration_ops.W004")]
+
+
+CHECKS = (
+    check_settings,
+    check_migrations,
+    check_flag_model,
+    check_database,
+    check_waffle,
+    check_middleware,
+    check_metrics_token,
+)
 
 
 def register_all() -> None:

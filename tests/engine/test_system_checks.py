@@ -158,3 +158,17 @@ def test_w003_the_middleware_has_to_be_there_and_to_know_the_user(settings: Any)
     for wrong in (order, [checks.MIDDLEWARE, *order]):
         settings.MIDDLEWARE = wrong
         assert ids(checks.check_middleware) == ["migration_ops.W003"]
+
+
+@pytest.mark.parametrize("token", ["guess-me", "x" * 40, "ab12" * 10, "0123456789abcdefghi"])
+def test_w004_a_token_that_can_be_guessed_is_a_warning(settings: Any, token: str) -> None:
+    settings.METRICS_TOKEN = token
+    (warning,) = checks.check_metrics_token(None)
+    assert warning.id == "migration_ops.W004"
+    assert token not in f"{warning.msg} {warning.hint}"
+
+
+@pytest.mark.parametrize("token", ["", "0123456789abcdefghij", "9f86d081884c7d659a2feaa0c55ad015"])
+def test_w004_no_token_or_a_long_one_is_none(settings: Any, token: str) -> None:
+    settings.METRICS_TOKEN = token
+    assert checks.check_metrics_token(None) == []

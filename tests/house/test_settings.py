@@ -38,6 +38,10 @@ REFUSED = [
         {"LOG_LEVEL": "loud"},
         "LOG_LEVEL='loud' is unknown. Write one of: debug, error, info, warning, or leave it empty.",
     ),
+    (
+        {"METRICS_TOKEN": "two words"},
+        "METRICS_TOKEN must be letters, digits and - . _ ~ + / alone, as a header takes them.",
+    ),
     ({"CONN_MAX_AGE": "-1"}, "CONN_MAX_AGE='-1' is not a whole number."),
 ]
 

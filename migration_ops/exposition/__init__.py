@@ -1,0 +1,1 @@
+"""What the engine knows of its migrations, in the text format of Prometheus."""
