@@ -10,7 +10,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import BeforeImage, DirtyKey, Metric, QuarantineItem
 from migration_ops.observe import metrics
 from migration_ops.observe.measures import What
-from migration_ops.rollout.routing import Decision, Reason
+from migration_ops.rollout.routing import Reason
 from migration_ops.stages import Stage
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome, writing
@@ -100,7 +100,7 @@ def test_a_change_that_waits_and_cannot_be_brought_over_first_is_logged_and_coun
     run("ALTER TABLE modern_notes ADD CONSTRAINT no_three CHECK (NOT 'three pints' = ANY (lines))")
     run("UPDATE legacy_notes SET body = 'three pints'")
     with writing(notes, KEY) as draft:
-        assert draft.decision == Decision(Side.LEGACY, Reason.DIRTY)
+        assert (draft.decision.side, draft.decision.reason) == (Side.LEGACY, Reason.DIRTY)
         draft.document = Note(KEY, ("two pints", "and cream"))
     assert draft.outcome is Outcome.BOTH
     assert "in the legacy store of notes could not be carried over" in caplog.text
