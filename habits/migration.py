@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_noop
+
 from habits.board import Board, BoardKey, decode_key, encode_key, unit_prefix
 from habits.comparison import differences, equal_marks, image, marks
 from habits.preflight import legacy_readable, owners_known
@@ -14,7 +16,7 @@ from migration_ops.definition import ForeignKey, Migration
 boards: Migration[BoardKey, Board] = Migration(
     name="boards",
     label="Weekly boards",
-    plural="boards",
+    plural=gettext_noop("boards"),
     legacy=legacy_store,
     modern=ModernStore,
     source=source_store,

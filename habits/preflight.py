@@ -9,7 +9,8 @@ from django.db import DatabaseError, connection, transaction
 from habits.stores.legacy import legacy_store
 from habits.stores.legacy_schema import TABLE
 from migration_ops.definition import PreflightCheck, Span, Status
-from migration_ops.exceptions import MigrationOpsError
+from migration_ops.exceptions import MigrationOpsError, first_line
+from migration_ops.sentence import said
 
 SAMPLE_ROWS = 2_000
 """Rows that are looked at in a store that cannot count owners by itself."""
@@ -30,8 +31,8 @@ def legacy_readable() -> PreflightCheck:
         hint = (
             "Check LEGACY_BACKEND, LEGACY_JSON_PATH and DATABASE_URL; `manage.py seed_legacy` makes data for a trial."
         )
-        reason = str(error).split("\n", 1)[0]
-        return PreflightCheck("legacy_readable", Status.FAIL, f"The legacy data cannot be read: {reason}", hint)
+        message = said("The legacy data cannot be read: %(why)s", why=first_line(error))
+        return PreflightCheck("legacy_readable", Status.FAIL, message, hint)
     if not page.rows:
         hint = "If there should be data, check LEGACY_BACKEND, LEGACY_JSON_PATH and DATABASE_URL."
         return PreflightCheck("legacy_readable", Status.WARN, "The legacy store is empty.", hint)

@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db import connection
 
+from migration_ops.sentence import Sentence, joined, said
+
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
@@ -27,10 +29,10 @@ class Blocker:
     def __str__(self) -> str:
         parts = [part for part in (self.application and f"{self.application!r}", self.role, self.state) if part]
         if self.transaction_since:
-            parts.append(f"transaction since {self.transaction_since:%Y-%m-%d %H:%M:%S %Z}")
+            parts.append(said("transaction since %(time)s", time=f"{self.transaction_since:%Y-%m-%d %H:%M:%S %Z}"))
         if self.query_since:
-            parts.append(f"query since {self.query_since:%H:%M:%S}")
-        return f"pid {self.pid} ({', '.join(parts)})"
+            parts.append(said("query since %(time)s", time=f"{self.query_since:%H:%M:%S}"))
+        return said("pid %(pid)s (%(what)s)", pid=str(self.pid), what=joined(parts, by=", "))
 
 
 _HOLDERS = """
@@ -65,6 +67,12 @@ def _holders(which: str, parameters: list[Any]) -> list[Blocker]:
         return [Blocker(*row) for row in cursor.fetchall()]
 
 
-def named(holders: Sequence[Blocker], where: str) -> str:
-    """The holders in one sentence."""
-    return "; ".join(map(str, holders)) + "." if holders else f"nobody is {where} any more, so try again."
+def named(holders: Sequence[Blocker], *, nobody: Sentence) -> Sentence:
+    """The holders in one sentence; `nobody` where there are none any more."""
+    return said("%(holders)s.", holders=joined(map(str, holders), by="; ")) if holders else nobody
+
+
+def of_tables_named(tables: Collection[str]) -> Sentence:
+    """Who holds a lock on one of these tables, in one sentence."""
+    nobody = said("nobody is on %(tables)s any more, so try again.", tables=", ".join(tables))
+    return named(of_tables(tables), nobody=nobody)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
+from migration_ops.sentence import said
+
 
 class ExitCode(IntEnum):
     """Exit codes of every command."""
@@ -90,3 +92,10 @@ class StillLocked(MigrationOpsError):
 
 class Unreadable(MigrationOpsError):
     """A store could not be read whole, so nothing is proven."""
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, as far as its first line goes."""
+    text = str(error)
+    line = text.strip().split("\n", 1)[0]
+    return text if line and line == text else line or said("no message")

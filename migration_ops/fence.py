@@ -9,6 +9,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import FenceBusy
 from migration_ops.locks import fence_id
 from migration_ops.patience import LOCK_NOT_AVAILABLE, Patience, sqlstate
+from migration_ops.sentence import said
 
 
 def close(migration: AnyMigration) -> None:
@@ -24,9 +25,14 @@ def close(migration: AnyMigration) -> None:
     patience = Patience(conf.settings().fence_timeout)
     while not (_is_mine(lock) or (patience.is_half_over and _is_mine_after_queueing(lock))):
         if patience.is_over:
+            nobody = said("nobody is in it any more, so try again.")
             raise FenceBusy(
-                f"Writers held the fence of {migration.name} for {patience}; nothing was changed: "
-                + blockers.named(blockers.of_advisory_lock(lock), "in it")
+                said(
+                    "Writers held the fence of %(migration)s for %(time)s; nothing was changed: %(holders)s",
+                    migration=migration.name,
+                    time=str(patience),
+                    holders=blockers.named(blockers.of_advisory_lock(lock), nobody=nobody),
+                )
             )
         patience.pause()
 

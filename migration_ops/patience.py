@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 
+from migration_ops.sentence import said
+
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 
@@ -72,4 +74,4 @@ class Patience:
         time.sleep(random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE))  # noqa: S311 - no secret
 
     def __str__(self) -> str:
-        return f"{time.monotonic() - self._started:.1f} s"
+        return said("%(n)s s", n=f"{time.monotonic() - self._started:.1f}")

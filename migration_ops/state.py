@@ -11,6 +11,7 @@ from django.db import connection
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import StageChanged
+from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 
 CHANNEL = "migration_ops_stage"
@@ -115,9 +116,15 @@ def seen(migration: AnyMigration, version: int | None) -> State:
 
 def changed(now: State) -> StageChanged:
     """What to raise where somebody else was faster."""
-    at = f"{now.stage} and {now.percent.normalize():f} %" if now.stage is Stage.RAMP else now.stage
+    at = word(now.stage)
+    if now.stage is Stage.RAMP:
+        at = said("%(stage)s and %(percent)s", stage=at, percent=f"{now.percent.normalize():f} %")
     return StageChanged(
-        f"{now.name} is at {at} now: somebody else changed it in the meantime. Look again and decide anew."
+        said(
+            "%(migration)s is at %(at)s now: somebody else changed it in the meantime. Look again and decide anew.",
+            migration=now.name,
+            at=at,
+        )
     )
 
 

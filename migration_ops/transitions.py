@@ -22,6 +22,7 @@ from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
 from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, milliseconds, sqlstate
+from migration_ops.sentence import joined, said, word
 from migration_ops.stages import Stage, Transition
 from migration_ops.state import State
 from migration_ops.sync import capture
@@ -70,7 +71,13 @@ def advance(
     target = stages.next_stage(seen.stage)
     step = stages.transition(seen.stage, target) if target else None
     if step is None:
-        raise IllegalTransition(f"{migration.name} is at {seen.stage}, the last stage; there is no way forward.")
+        raise IllegalTransition(
+            said(
+                "%(migration)s is at %(stage)s, the last stage; there is no way forward.",
+                migration=migration.name,
+                stage=word(seen.stage),
+            )
+        )
     _not_retiring(migration, step)
     not_held(seen)
     vouching = Vouching(actor, reason) if override else None
@@ -100,8 +107,15 @@ def back(
     seen = state.seen(migration, version)
     step = stages.transition(seen.stage, target)
     if step is None or step.forward:
-        there = ", ".join(stages.earlier_stages(seen.stage)) or "no stage"
-        raise IllegalTransition(f"There is no way back from {seen.stage} to {target}; there is one to {there}.")
+        there = joined(map(word, stages.earlier_stages(seen.stage)), by=", ") or said("no stage")
+        raise IllegalTransition(
+            said(
+                "There is no way back from %(source)s to %(target)s; there is one to %(there)s.",
+                source=word(seen.stage),
+                target=word(target),
+                there=there,
+            )
+        )
     _not_retiring(migration, step)
     if dry_run:
         return Step(seen, _moved(seen, step))
@@ -111,8 +125,13 @@ def back(
 def _not_retiring(migration: AnyMigration, step: Transition) -> None:
     if max(step.source.position, step.target.position) >= Stage.FROZEN.position:
         raise Refused(
-            f"The step from {step.source} to {step.target} retires the legacy store of {migration.name} or brings it"
-            " back; `manage.py retire_legacy` does that, with a second person."
+            said(
+                "The step from %(source)s to %(target)s retires the legacy store of %(migration)s or brings it back;"
+                " `manage.py retire_legacy` does that, with a second person.",
+                source=word(step.source),
+                target=word(step.target),
+                migration=migration.name,
+            )
         )
 
 
@@ -123,13 +142,25 @@ def not_held(now: State) -> None:
         Refused: it is so.
     """
     if now.hold:
-        raise Refused(f"{now.name} is on hold at {now.stage}: nothing moves forward until somebody takes the hold off.")
+        raise Refused(
+            said(
+                "%(migration)s is on hold at %(stage)s: nothing moves forward until somebody takes the hold off.",
+                migration=now.name,
+                stage=word(now.stage),
+            )
+        )
     if now.kill:
-        raise Refused(f"The kill switch of {now.name} is on: nothing moves forward until somebody takes it off.")
+        raise Refused(
+            said(
+                "The kill switch of %(migration)s is on: nothing moves forward until somebody takes it off.",
+                migration=now.name,
+            )
+        )
 
 
 def _passage(step: Transition) -> Passage:
-    return Passage(f"from {step.source} to {step.target}", step.gates, exposes=step.target is Stage.LIVE)
+    way = said("from %(source)s to %(target)s", source=word(step.source), target=word(step.target))
+    return Passage(way, step.gates, exposes=step.target is Stage.LIVE)
 
 
 def _moved(before: State, step: Transition) -> State:
@@ -162,8 +193,14 @@ def _make(
             if patience.is_over:
                 tables = [captured.table for side in Side for captured in migration.store(side).captured_tables]
                 raise FenceBusy(
-                    f"The step from {step.source} to {step.target} got no lock for {patience}; nothing was changed: "
-                    + blockers.named(blockers.of_tables(tables), f"on {', '.join(tables)}")
+                    said(
+                        "The step from %(source)s to %(target)s got no lock for %(time)s; nothing was changed:"
+                        " %(holders)s",
+                        source=word(step.source),
+                        target=word(step.target),
+                        time=str(patience),
+                        holders=blockers.of_tables_named(tables),
+                    )
                 ) from error
         patience.pause()
 
@@ -226,8 +263,12 @@ def _refuse_to_leave_behind(migration: AnyMigration) -> None:
     waiting = DirtyKey.objects.filter(migration=migration.name, side=Side.MODERN.value).count()
     if waiting:
         raise Refused(
-            f"{waiting} changes of the modern store of {migration.name} have not reached legacy yet and would be lost."
-            " Run `manage.py sync_changes` first."
+            said(
+                "%(waiting)s changes of the modern store of %(migration)s have not reached legacy yet and would be"
+                " lost. Run `manage.py sync_changes` first.",
+                waiting=str(waiting),
+                migration=migration.name,
+            )
         )
 
 

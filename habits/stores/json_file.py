@@ -22,6 +22,7 @@ from django.db import DatabaseError
 
 from migration_ops.exceptions import MigrationOpsError, UnusableInput
 from migration_ops.failpoints import failpoint, label
+from migration_ops.sentence import said
 
 LOCK_PATIENCE = timedelta(seconds=10)
 _LOCK_POLL = 0.01
@@ -254,14 +255,17 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UnusableInput(f"{path} does not exist.") from None
+        raise UnusableInput(said("%(path)s does not exist.", path=str(path))) from None
     except PermissionError:
-        raise UnusableInput(f"{path} may not be read by this user.") from None
+        raise UnusableInput(said("%(path)s may not be read by this user.", path=str(path))) from None
     except OSError as error:
-        raise UnusableInput(f"{path} cannot be opened: {error.strerror or error}.") from None
+        why = error.strerror or str(error)
+        raise UnusableInput(said("%(path)s cannot be opened: %(why)s.", path=str(path), why=why)) from None
     except (ValueError, RuntimeError) as error:
         # NUL in the path; a loop of links in `Path.resolve`.
-        raise UnusableInput(f"{str(path)!r} is no path of a file: {error}.") from None
+        raise UnusableInput(
+            said("%(path)s is no path of a file: %(why)s.", path=repr(str(path)), why=str(error))
+        ) from None
 
 
 def _regular(path: Path, status: os.stat_result) -> os.stat_result:

@@ -53,6 +53,7 @@ from habits.stores.legacy_verdict import parse
 from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.patience import bounded
+from migration_ops.sentence import said
 from migration_ops.sync.bookkeeping import accepted_rows
 
 ResultT = TypeVar("ResultT")
@@ -99,7 +100,7 @@ class LegacyJsonStore:
         patience: timedelta = LOCK_PATIENCE,
     ) -> None:
         if not str(path):
-            raise UnusableInput("No legacy file is named; set LEGACY_JSON_PATH.")
+            raise UnusableInput(said("No legacy file is named; set LEGACY_JSON_PATH."))
         self._path = Path(path)
         self._left_behind = left_by_decision(accepted or partial(accepted_rows, migration))
         self._migration = migration

@@ -36,6 +36,7 @@ from habits.stores.legacy_schema import TABLE
 from habits.stores.legacy_sizes import first_rows, first_within
 from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
+from migration_ops.sentence import said
 from migration_ops.sync.bookkeeping import accepted_rows
 
 LOTS = Lots(table=TABLE, id_type="bigint", hashed="hashint8extended(id, %s)")
@@ -140,7 +141,11 @@ class LegacyTableStore:
         boards = {board.key: board for board in documents}
         taken = periods_taken({key: periods_of(key.week_start) for key in self.absent(boards)})
         return {
-            key: f"All {DAYS} periods of this week under the name {key.child!r} are taken by other rows."
+            key: said(
+                "All %(periods)s periods of this week under the name %(child)s are taken by other rows.",
+                periods=str(DAYS),
+                child=repr(key.child),
+            )
             for key in taken
         }
 

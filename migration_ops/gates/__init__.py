@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from django.db import transaction
 
 from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import first_line
 from migration_ops.gates import evidence, lag, latency, rates, readiness
 from migration_ops.gates.gate import Gate, Verdict
+from migration_ops.sentence import said
 
 __all__ = ["EVALUATORS", "Evaluator", "Gate", "Verdict", "evaluate", "register", "register_all", "unregister"]
 
@@ -63,7 +65,9 @@ def _evaluate(migration: AnyMigration, gate_id: str, fenced: bool) -> Gate:
         return Gate(
             id=gate_id,
             verdict=Verdict.INCONCLUSIVE,
-            message=f"No evaluator for gate {gate_id} is installed; this step stays closed until one is.",
+            message=said(
+                "No evaluator for gate %(gate)s is installed; this step stays closed until one is.", gate=gate_id
+            ),
         )
     try:
         with transaction.atomic():
@@ -72,12 +76,13 @@ def _evaluate(migration: AnyMigration, gate_id: str, fenced: bool) -> Gate:
         return Gate(
             id=gate_id,
             verdict=Verdict.ERROR,
-            message=f"Gate {gate_id} could not be evaluated: {type(error).__name__}: {_first_line(error)}",
+            message=said(
+                "Gate %(gate)s could not be evaluated: %(error)s: %(why)s",
+                gate=gate_id,
+                error=type(error).__name__,
+                why=first_line(error),
+            ),
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or "no message"
 
 
 def register_all() -> None:

@@ -13,6 +13,7 @@ from django.db.models import Count, Min, Q
 from migration_ops import conf, preflight, state
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates.gate import Gate, Verdict
+from migration_ops.gates.wording import percent, spelled
 from migration_ops.models import (
     Difference,
     DifferenceStatus,
@@ -23,15 +24,13 @@ from migration_ops.models import (
     RunKind,
     RunStatus,
 )
+from migration_ops.sentence import Sentence, joined, said, word
 from migration_ops.stages import CAPTURING
 from migration_ops.sync import capture
 
 _ALL = Decimal(100)
 
 MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
-
-_VALIDATE = "run `manage.py validate_migration`."
-_GO_ON = "go on with it: `manage.py validate_migration`."
 
 
 def preflight_clean(migration: AnyMigration) -> Gate:
@@ -45,13 +44,13 @@ def preflight_clean_by_catalog(migration: AnyMigration) -> Gate:
 
 
 def _preflight(report: preflight.Report) -> Gate:
-    failed = "; ".join(f"{check.id}: {check.message}" for check in report.failed)
+    failed = joined((joined((check.id, check.message), by=": ") for check in report.failed), by="; ")
     return _counted(
         "preflight_clean",
         len(report.failed),
         n=len(report.checks),
-        good="No check of `manage.py preflight` fails.",
-        bad=f"Checks of `manage.py preflight` fail: {failed}",
+        good=said("No check of `manage.py preflight` fails."),
+        bad=said("Checks of `manage.py preflight` fail: %(checks)s", checks=failed),
     )
 
 
@@ -69,9 +68,9 @@ def backfill_complete(migration: AnyMigration) -> Gate:
     name = "backfill_complete"
     run = _last_whole_backfill(migration)
     if run is None:
-        message = "No backfill of everything has succeeded since capture is on; run `manage.py backfill`."
+        message = said("No backfill of everything has succeeded since capture is on; run `manage.py backfill`.")
         return Gate(id=name, verdict=Verdict.INCONCLUSIVE, message=message)
-    message = f"Backfill {run.pk} went through everything."
+    message = said("Backfill %(run)s went through everything.", run=str(run.pk))
     return Gate(id=name, verdict=Verdict.PASS, message=message, value=run.pk, age=_age(run.ended_at))
 
 
@@ -86,8 +85,10 @@ def quarantine_decided(migration: AnyMigration) -> Gate:
         "quarantine_decided",
         waiting,
         n=waiting + accepted,
-        good=f"No quarantined row waits for a decision; {accepted} are accepted.",
-        bad=f"{waiting} quarantined rows wait for a decision; see `manage.py quarantine list`.",
+        good=said("No quarantined row waits for a decision; %(accepted)s are accepted.", accepted=str(accepted)),
+        bad=said(
+            "%(waiting)s quarantined rows wait for a decision; see `manage.py quarantine list`.", waiting=str(waiting)
+        ),
     )
 
 
@@ -96,26 +97,42 @@ def validation_clean(migration: AnyMigration) -> Gate:
     backfill ended. An older, better one does not count; nor does one that was given up."""
     run = _newest_whole_validation(migration)
     if run is None:
-        message = f"Nothing was validated in full yet; {_VALIDATE}"
+        message = said("Nothing was validated in full yet; run `manage.py validate_migration`.")
         return Gate(id="validation_clean", verdict=Verdict.INCONCLUSIVE, message=message)
-    name = f"Validation {run.pk}"
+    name = str(run.pk)
     later = Difference.objects.filter(migration=migration.name, run__gte=run.pk, status=DifferenceStatus.OPEN)
     unmended = later.exclude(run__options__has_key="source").count()
     unequal = max(unmended, sum(int(run.result.get(kind) or 0) for kind in (*MISMATCHES, "stray_rows")))
     doubt = _doubt(run, _last_whole_backfill(migration))
     if run.status in (RunStatus.RUNNING, RunStatus.PAUSED):
         verdict = Verdict.INCONCLUSIVE
-        message = f"{name} is {run.status} and has not ended; wait for it, or, if nothing works on it, {_GO_ON}"
+        message = said(
+            "Validation %(run)s is %(status)s and has not ended; wait for it, or, if nothing works on it, go on with"
+            " it: `manage.py validate_migration`.",
+            run=name,
+            status=word(run.status),
+        )
     elif unequal:
         verdict = Verdict.FAIL
-        message = f"{name}, or a sample after it, found {unequal} differences; mend them, then {_VALIDATE}"
+        message = said(
+            "Validation %(run)s, or a sample after it, found %(unequal)s differences; mend them, then run"
+            " `manage.py validate_migration`.",
+            run=name,
+            unequal=str(unequal),
+        )
     elif run.status == RunStatus.FAILED:
         verdict = Verdict.FAIL
-        message = f"{name} did not see everything ({run.error or 'it broke off'}); see to that, then {_VALIDATE}"
+        message = said(
+            "Validation %(run)s did not see everything (%(why)s); see to that, then run"
+            " `manage.py validate_migration`.",
+            run=name,
+            why=run.error or said("it broke off"),
+        )
     elif doubt:
-        verdict, message = Verdict.INCONCLUSIVE, f"{doubt}; {_VALIDATE}"
+        verdict, message = Verdict.INCONCLUSIVE, doubt
     else:
-        verdict, message = Verdict.PASS, f"{name} compared everything and found no difference."
+        verdict = Verdict.PASS
+        message = said("Validation %(run)s compared everything and found no difference.", run=name)
     return Gate(
         id="validation_clean",
         verdict=verdict,
@@ -128,18 +145,29 @@ def validation_clean(migration: AnyMigration) -> Gate:
     )
 
 
-def _doubt(run: Run, backfill: Run | None) -> str:
-    """Why this validation proves nothing although it found nothing; empty if it proves what it says."""
-    name, oldest, age = f"Validation {run.pk}", conf.settings().validation_max_age, _age(run.ended_at)
+def _doubt(run: Run, backfill: Run | None) -> Sentence | None:
+    """Why this validation proves nothing although it found nothing; None if it proves what it says."""
+    name, oldest, age = str(run.pk), conf.settings().validation_max_age, _age(run.ended_at)
     if run.result.get("complete") is not True or not all(isinstance(run.result.get(kind), int) for kind in MISMATCHES):
-        return f"{name} is incomplete"
+        return said("Validation %(run)s is incomplete; run `manage.py validate_migration`.", run=name)
     if backfill is None or backfill.ended_at is None:
-        return "No backfill of everything has succeeded that could have been validated"
+        return said(
+            "No backfill of everything has succeeded that could have been validated; run"
+            " `manage.py validate_migration`."
+        )
     if run.started_at < backfill.ended_at:
-        return f"{name} began before backfill {backfill.pk} had ended"
+        return said(
+            "Validation %(run)s began before backfill %(backfill)s had ended; run `manage.py validate_migration`.",
+            run=name,
+            backfill=str(backfill.pk),
+        )
     if age is None or age > oldest.total_seconds():
-        return f"{name} is older than {oldest}"
-    return ""
+        return said(
+            "Validation %(run)s is older than %(oldest)s; run `manage.py validate_migration`.",
+            run=name,
+            oldest=spelled(oldest),
+        )
+    return None
 
 
 def dirty_keys_drained(migration: AnyMigration) -> Gate:
@@ -150,9 +178,13 @@ def dirty_keys_drained(migration: AnyMigration) -> Gate:
         "dirty_keys_drained",
         found["count"],
         age=oldest,
-        good="Nothing waits to be applied.",
-        bad=f"{found['count']} changes wait to be applied, the oldest for {oldest or 0:.0f} s; is"
-        " `manage.py sync_changes --follow` running?",
+        good=said("Nothing waits to be applied."),
+        bad=said(
+            "%(count)s changes wait to be applied, the oldest for %(oldest)s; is `manage.py sync_changes --follow`"
+            " running?",
+            count=str(found["count"]),
+            oldest=said("%(n)s s", n=f"{oldest or 0:.0f}"),
+        ),
     )
 
 
@@ -174,20 +206,23 @@ def constraints_validated(migration: AnyMigration) -> Gate:
         "constraints_validated",
         len(missing) + len(not_valid),
         n=len(names) + len(missing),
-        good="Every constraint is validated.",
-        bad=f"Not validated: {', '.join(not_valid) or 'none'}; missing: {', '.join(missing) or 'none'}."
-        " Run `manage.py shadow_schema validate`.",
+        good=said("Every constraint is validated."),
+        bad=said(
+            "Not validated: %(not_valid)s; missing: %(missing)s. Run `manage.py shadow_schema validate`.",
+            not_valid=", ".join(not_valid) or said("none"),
+            missing=", ".join(missing) or said("none"),
+        ),
     )
 
 
 def ramp_complete(migration: AnyMigration) -> Gate:
     """All units read modern at `ramp`."""
-    percent = state.read(migration).percent
+    reached = state.read(migration).percent
     return Gate(
         id="ramp_complete",
-        verdict=Verdict.PASS if percent == _ALL else Verdict.FAIL,
-        message=f"{percent.normalize():f} % of the units read modern; the ramp goes on until all do.",
-        value=float(percent),
+        verdict=Verdict.PASS if reached == _ALL else Verdict.FAIL,
+        message=said("%(percent)s of the units read modern; the ramp goes on until all do.", percent=percent(reached)),
+        value=float(reached),
         threshold=float(_ALL),
     )
 

@@ -23,7 +23,8 @@ class Gate:
 
     Attributes:
         id: as in `stages.TRANSITIONS`.
-        message: a sentence that says what was found, and what is missing.
+        message: a sentence that says what was found, and what is missing; in English, and where it is a `Sentence`, a
+            page can say it in another language.
         value: what was measured.
         n: how many were looked at.
         k: how many of them were bad.

@@ -11,10 +11,11 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.gates.gate import Gate, Verdict
 from migration_ops.gates.proportion import gate_of
-from migration_ops.gates.wording import duration
+from migration_ops.gates.wording import duration, number
 from migration_ops.observe import heartbeat, totals
 from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.measures import LagOutcome, What
+from migration_ops.sentence import joined, said
 
 MOST_LATE = 0.05
 """The share of changes that may take longer than `sync_lag_limit`: that 95 % do not is what its p95 says."""
@@ -22,7 +23,7 @@ MOST_LATE = 0.05
 BEATS = 3
 """So many heartbeats in a row may be missing before a process is taken for dead."""
 
-_RUN_IT = "Is `manage.py sync_changes --follow` running?"
+_RUN_IT = said("Is `manage.py sync_changes --follow` running?")
 
 # What backs off or waits is late as well; what a writer is about to withdraw is not waiting yet, and what was due as
 # soon as it was made is no change, but a request to look again.
@@ -46,16 +47,26 @@ def sync_lag(migration: AnyMigration) -> Gate:
     changes = totals.counted(migration, What.CHANGE, within=window)
     waiting, oldest = _waiting(migration)
     late, n = changes.of(LagOutcome.LATE) + waiting, changes.of() + waiting
-    what = f"changes past the app took longer than {duration(limit)} in the last {duration(window)}"
-    gate = gate_of("sync_lag", late, n, MOST_LATE, what=what, advice=_RUN_IT, age=age)
+    counted = said(
+        "%(k)s of %(n)s changes past the app took longer than %(limit)s in the last %(window)s",
+        k=number(late),
+        n=number(n),
+        limit=duration(limit),
+        window=duration(window),
+    )
+    gate = gate_of("sync_lag", late, n, MOST_LATE, counted=counted, advice=_RUN_IT, age=age)
     if gate.verdict is Verdict.INCONCLUSIVE and not late:
         gate = _by_calls(migration, gate)
-    waits = f" The oldest one waits for {duration(oldest)}." if waiting else ""
+    waits = [said("The oldest one waits for %(oldest)s.", oldest=duration(oldest))] if waiting else []
     if gate.verdict is Verdict.FAIL or is_fresh(age):
-        return replace(gate, message=gate.message + waits)
-    heard = "has never been heard of" if age is None else f"was last heard of {duration(age)} ago"
-    message = f"The applier {heard}, so nobody knows how late changes are. {_RUN_IT}{waits}"
-    return replace(gate, verdict=Verdict.INCONCLUSIVE, message=message)
+        return replace(gate, message=joined((gate.message, *waits)))
+    if age is None:
+        silent = said("The applier has never been heard of, so nobody knows how late changes are.")
+    else:
+        silent = said(
+            "The applier was last heard of %(age)s ago, so nobody knows how late changes are.", age=duration(age)
+        )
+    return replace(gate, verdict=Verdict.INCONCLUSIVE, message=joined((silent, _RUN_IT, *waits)))
 
 
 def is_fresh(age: float | None) -> bool:
@@ -68,10 +79,19 @@ def _by_calls(migration: AnyMigration, gate: Gate) -> Gate:
     """The gate of changes of which none was late, by how soon the applier hears itself."""
     window, limit = settings().evidence_window, settings().sync_lag_limit
     calls = totals.counted(migration, What.HEARTBEAT, within=window)
-    what = f"calls of the applier to itself took longer than {duration(limit)} in the last {duration(window)}"
-    found = gate_of("sync_lag", calls.of(LagOutcome.LATE), calls.of(), MOST_LATE, what=what, age=gate.age)
-    few = f"{gate.n:,} changes past the app, all in time" if gate.n else "No change past the app"
-    return replace(found, message=f"{few}; {found.message}")
+    late, n = calls.of(LagOutcome.LATE), calls.of()
+    counted = said(
+        "%(k)s of %(n)s calls of the applier to itself took longer than %(limit)s in the last %(window)s",
+        k=number(late),
+        n=number(n),
+        limit=duration(limit),
+        window=duration(window),
+    )
+    found = gate_of("sync_lag", late, n, MOST_LATE, counted=counted, age=gate.age)
+    if not gate.n:
+        return replace(found, message=said("No change past the app; %(calls)s", calls=found.message))
+    few = said("%(n)s changes past the app, all in time; %(calls)s", n=number(gate.n), calls=found.message)
+    return replace(found, message=few)
 
 
 def _waiting(migration: AnyMigration) -> tuple[int, float]:

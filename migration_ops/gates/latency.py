@@ -6,15 +6,14 @@ from migration_ops import state
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates.gate import Gate, Verdict
-from migration_ops.gates.quantiles import P95, compare_p95
-from migration_ops.gates.wording import between, share
+from migration_ops.gates.quantiles import P95, Comparison, compare_p95
+from migration_ops.gates.wording import between, number, share
 from migration_ops.observe import histogram, totals
 from migration_ops.observe.measures import What
+from migration_ops.sentence import Sentence, joined, said
 
 ENOUGH = 20_000
 """Reads that are looked at, the newest ones: at the width of a bucket more would not tell more."""
-
-_GOAL = {Verdict.PASS: "is met", Verdict.FAIL: "is not met", Verdict.INCONCLUSIVE: "is not proven yet"}
 
 
 def read_latency(migration: AnyMigration) -> Gate:
@@ -28,18 +27,11 @@ def read_latency(migration: AnyMigration) -> Gate:
     )
     found = compare_p95(modern.counts, legacy.counts, ratio)
     n = min(sum(modern.counts), sum(legacy.counts))
-    said = {
-        Verdict.PASS: f"modern takes at most {ratio:g} times as long",
-        Verdict.FAIL: f"modern takes more than {ratio:g} times as long",
-        Verdict.INCONCLUSIVE: f"more reads are needed to say whether modern takes at most {ratio:g} times as long",
-    }[found.verdict]
-    promised = _GOAL[compare_p95(modern.counts, legacy.counts, goal).verdict]
+    promised = _goal(compare_p95(modern.counts, legacy.counts, goal).verdict, share(1 - goal))
     return Gate(
         id="read_latency",
         verdict=found.verdict,
-        message=f"p95 of modern is {between(found.new.low, found.new.high)}, of legacy"
-        f" {between(found.old.low, found.old.high)}, with 95 % confidence, by {n:,} reads of both at this step: {said}."
-        f" The goal of {share(1 - goal)} less {promised}.",
+        message=joined((_compared(found, n, f"{ratio:g}"), promised)),
         value=_ratio(histogram.quantile(modern.counts, P95), histogram.quantile(legacy.counts, P95)),
         n=n,
         threshold=ratio,
@@ -47,6 +39,40 @@ def read_latency(migration: AnyMigration) -> Gate:
         age=modern.age,
         clear=found.clear,
     )
+
+
+def _compared(found: Comparison, n: int, ratio: str) -> Sentence:
+    measured = {
+        "modern": between(found.new.low, found.new.high),
+        "legacy": between(found.old.low, found.old.high),
+        "n": number(n),
+        "ratio": ratio,
+    }
+    if found.verdict is Verdict.PASS:
+        return said(
+            "p95 of modern is %(modern)s, of legacy %(legacy)s, with 95 %% confidence, by %(n)s reads of both at this"
+            " step: modern takes at most %(ratio)s times as long.",
+            **measured,
+        )
+    if found.verdict is Verdict.FAIL:
+        return said(
+            "p95 of modern is %(modern)s, of legacy %(legacy)s, with 95 %% confidence, by %(n)s reads of both at this"
+            " step: modern takes more than %(ratio)s times as long.",
+            **measured,
+        )
+    return said(
+        "p95 of modern is %(modern)s, of legacy %(legacy)s, with 95 %% confidence, by %(n)s reads of both at this"
+        " step: more reads are needed to say whether modern takes at most %(ratio)s times as long.",
+        **measured,
+    )
+
+
+def _goal(verdict: Verdict, less: str) -> Sentence:
+    if verdict is Verdict.PASS:
+        return said("The goal of %(share)s less is met.", share=less)
+    if verdict is Verdict.FAIL:
+        return said("The goal of %(share)s less is not met.", share=less)
+    return said("The goal of %(share)s less is not proven yet.", share=less)
 
 
 def _ratio(new: float | None, old: float | None) -> float | None:

@@ -11,6 +11,7 @@ from migration_ops.exceptions import GateClosed
 from migration_ops.gates import overrides
 from migration_ops.gates.gate import Gate
 from migration_ops.gates.overrides import Vouching
+from migration_ops.sentence import joined, said
 from migration_ops.state import State
 
 
@@ -19,13 +20,13 @@ class Passage:
     """A step forward, as far as its gates are concerned.
 
     Attributes:
-        sentence: from where to where, e.g. `from shadow to ramp`.
+        way: from where to where, e.g. `from shadow to ramp`.
         gates: ids, in the order they are shown.
         exposes: whether units that read legacy now will read modern.
         more: gates about the step itself, computed by whoever makes it.
     """
 
-    sentence: str
+    way: str
     gates: tuple[str, ...]
     exposes: bool = False
     more: tuple[Gate, ...] = ()
@@ -57,9 +58,13 @@ def require(passage: Passage, found: Sequence[Gate]) -> None:
     """
     closed = [gate for gate in found if not gate.is_open]
     if closed:
-        count = f"{len(closed)} of {len(found)} gates are closed"
-        sentences = "".join(f"\n  {gate}" for gate in closed)
-        raise GateClosed(f"Not moved {passage.sentence}: {count}.{sentences}", found)
+        refusal = said(
+            "Not moved %(way)s: %(closed)s of %(all)s gates are closed.",
+            way=passage.way,
+            closed=str(len(closed)),
+            all=str(len(found)),
+        )
+        raise GateClosed(joined((refusal, *map(str, closed)), by="\n  "), found)
 
 
 def pass_through(

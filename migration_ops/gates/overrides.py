@@ -15,6 +15,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.gates.gate import Gate
 from migration_ops.models import GateOverride
+from migration_ops.sentence import Sentence, said
 from migration_ops.state import State
 
 
@@ -31,7 +32,7 @@ class Vouching:
 
     def __post_init__(self) -> None:
         if not self.reason.strip():
-            raise UnusableInput("An override needs a reason (--reason TEXT); it stays in the history.")
+            raise UnusableInput(said("An override needs a reason (--reason TEXT); it stays in the history."))
 
 
 def may_be_waived(gate_id: str, *, exposes: bool) -> bool:
@@ -71,9 +72,14 @@ def applied(migration: AnyMigration, now: State, found: Sequence[Gate], *, expos
 def vouched(found: Sequence[Gate], vouching: Vouching, *, exposes: bool) -> tuple[Gate, ...]:
     """These gates, as they would be if this were granted for all that can be waived."""
     closed = set(waivable(found, exposes=exposes))
-    sentence = f"{vouching.actor} vouches for it: {vouching.reason}"
+    sentence = said("%(actor)s vouches for it: %(reason)s", actor=vouching.actor, reason=vouching.reason)
     return tuple(replace(gate, waived=sentence) if gate.id in closed else gate for gate in found)
 
 
-def _sentence(override: GateOverride) -> str:
-    return f"{override.actor} vouches for it until {localtime(override.expires_at):%Y-%m-%d %H:%M}: {override.reason}"
+def _sentence(override: GateOverride) -> Sentence:
+    return said(
+        "%(actor)s vouches for it until %(time)s: %(reason)s",
+        actor=override.actor,
+        time=f"{localtime(override.expires_at):%Y-%m-%d %H:%M}",
+        reason=override.reason,
+    )

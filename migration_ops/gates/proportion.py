@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from migration_ops.gates.gate import Gate, Verdict
 from migration_ops.gates.statistics import Judgement, judge
-from migration_ops.gates.wording import share
+from migration_ops.gates.wording import number, share
+from migration_ops.sentence import Sentence, joined, said
 
 
 def gate_of(
-    gate_id: str, k: int, n: int, threshold: float, *, what: str, advice: str = "", age: float | None = None
+    gate_id: str, k: int, n: int, threshold: float, *, counted: str, advice: str = "", age: float | None = None
 ) -> Gate:
     """The gate, with `k` bad ones of `n`: open if less than the threshold is bad, with 95 % confidence.
 
     Args:
-        what: what is bad, to be read after `3 of 4,000`, e.g. `reads failed`.
+        counted: what was found, e.g. `3 of 4,000 reads failed`; what is said about it is added.
         advice: a sentence that says what to do about a failure.
         age: seconds since the evidence was collected.
     """
@@ -21,7 +22,7 @@ def gate_of(
     return Gate(
         id=gate_id,
         verdict=found.verdict,
-        message=_sentence(k, n, found, share(threshold), what, advice),
+        message=_sentence(n, found, share(threshold), counted, advice),
         value=k / n if n else None,
         n=n,
         k=k,
@@ -32,11 +33,22 @@ def gate_of(
     )
 
 
-def _sentence(k: int, n: int, found: Judgement, threshold: str, what: str, advice: str) -> str:
-    counted = f"{k:,} of {n:,} {what}"
+def _sentence(n: int, found: Judgement, threshold: str, counted: str, advice: str) -> Sentence:
+    about = {"counted": counted, "threshold": threshold}
     if found.verdict is Verdict.PASS:
-        return f"{counted}: with 95 % confidence fewer than {threshold} do."
+        return said("%(counted)s: with 95 %% confidence fewer than %(threshold)s do.", **about)
     if found.verdict is Verdict.FAIL:
-        return f"{counted}: with 95 % confidence more than {threshold} do. {advice}".strip()
-    more = f"{found.missing:,} more" if n else f"{found.missing:,}"
-    return f"{counted}; {more}, all good, are needed to say that fewer than {threshold} do."
+        failed = said("%(counted)s: with 95 %% confidence more than %(threshold)s do.", **about)
+        return joined((failed, advice)) if advice else failed
+    missing = number(found.missing)
+    if not n:
+        return said(
+            "%(counted)s; %(missing)s, all good, are needed to say that fewer than %(threshold)s do.",
+            missing=missing,
+            **about,
+        )
+    return said(
+        "%(counted)s; %(missing)s more, all good, are needed to say that fewer than %(threshold)s do.",
+        missing=missing,
+        **about,
+    )

@@ -14,11 +14,12 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates.gate import Gate, Verdict
 from migration_ops.gates.proportion import gate_of
 from migration_ops.gates.statistics import CLEAR, CONFIDENCE, at_once, lower, upper
-from migration_ops.gates.wording import duration
+from migration_ops.gates.wording import duration, number
 from migration_ops.models import ReadDifference
 from migration_ops.observe import totals
 from migration_ops.observe.measures import ReadOutcome, SecondOutcome, ShadowOutcome, What
 from migration_ops.observe.totals import Totals
+from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 from migration_ops.sync.draft import ATTEMPTED, Outcome
 
@@ -53,8 +54,13 @@ def dual_write_success(migration: AnyMigration) -> Gate:
         attempted - made,
         attempted,
         settings().write_failure_rate,
-        what=f"second writes of the last {duration(window)} failed",
-        advice="The metric `write` says by SQLSTATE why.",
+        counted=said(
+            "%(k)s of %(n)s second writes of the last %(window)s failed",
+            k=number(attempted - made),
+            n=number(attempted),
+            window=duration(window),
+        ),
+        advice=said("The metric `write` says by SQLSTATE why."),
         age=writes.age,
     )
 
@@ -65,27 +71,38 @@ def shadow_reads_clean(migration: AnyMigration) -> Gate:
     An error is a rate. A confirmed difference is none: it is a wrong document in front of somebody.
     """
     window, since = settings().evidence_window, _entered(migration, Stage.SHADOW)
-    lately = f"of the last {duration(window)}"
     reads = totals.counted(migration, What.SHADOW_READ, within=window, since_step=since)
     differed, compared = reads.of(ShadowOutcome.MISMATCHED), reads.of(*_COMPARED)
+    bad = differed + reads.of(ShadowOutcome.ERROR)
+    among = {"n": number(compared), "window": duration(window)}
     gate = gate_of(
         "shadow_reads_clean",
-        differed + reads.of(ShadowOutcome.ERROR),
+        bad,
         compared,
         settings().read_error_rate,
-        what=f"shadow reads {lately} differed or failed",
-        advice="The metric `shadow_read` says by SQLSTATE why.",
+        counted=said("%(k)s of %(n)s shadow reads of the last %(window)s differed or failed", k=number(bad), **among),
+        advice=said("The metric `shadow_read` says by SQLSTATE why."),
         age=reads.age,
     )
     known = _differing(migration, since)
     if not (differed or known):
         return gate
-    named = f": {', '.join(known[:_SHOWN_KEYS])}" if known else ""
-    message = (
-        f"{max(differed, len(known)):,} of {compared:,} shadow reads {lately} differed, also when"
-        f" both stores were asked again; none may{named}. Compare the {migration.plural} and mend them; what was read"
-        " before counts no more after `manage.py stage back --to dual_write`."
-    )
+    about = {"k": number(max(differed, len(known))), **among, "documents": word(migration.plural)}
+    if known:
+        message = said(
+            "%(k)s of %(n)s shadow reads of the last %(window)s differed, also when both stores were asked again; none"
+            " may: %(keys)s. Compare the %(documents)s and mend them; what was read before counts no more after"
+            " `manage.py stage back --to dual_write`.",
+            keys=", ".join(known[:_SHOWN_KEYS]),
+            **about,
+        )
+    else:
+        message = said(
+            "%(k)s of %(n)s shadow reads of the last %(window)s differed, also when both stores were asked again; none"
+            " may. Compare the %(documents)s and mend them; what was read before counts no more after"
+            " `manage.py stage back --to dual_write`.",
+            **about,
+        )
     return replace(gate, verdict=Verdict.FAIL, message=message, threshold=0, clear=True)
 
 
@@ -99,15 +116,19 @@ def read_errors(migration: AnyMigration) -> Gate:
         "read_errors",
         *modern,
         settings().read_error_rate,
-        what="modern reads at this step failed",
-        advice="The metrics `read` and `shadow_read` say by SQLSTATE why.",
+        counted=said("%(k)s of %(n)s modern reads at this step failed", k=number(modern[0]), n=number(modern[1])),
+        advice=said("The metrics `read` and `shadow_read` say by SQLSTATE why."),
         age=min((age for age in (served.age, shadow.age) if age is not None), default=None),
     )
     if gate.verdict is Verdict.FAIL or not _is_worse(modern, legacy, CONFIDENCE):
         return gate
-    message = (
-        f"{modern[0]:,} of {modern[1]:,} modern reads at this step failed, and {legacy[0]:,} of {legacy[1]:,} legacy"
-        " ones: with 95 % confidence modern fails more often. The metrics `read` and `shadow_read` say by SQLSTATE why."
+    message = said(
+        "%(k)s of %(n)s modern reads at this step failed, and %(legacy_k)s of %(legacy_n)s legacy ones: with 95 %%"
+        " confidence modern fails more often. The metrics `read` and `shadow_read` say by SQLSTATE why.",
+        k=number(modern[0]),
+        n=number(modern[1]),
+        legacy_k=number(legacy[0]),
+        legacy_n=number(legacy[1]),
     )
     return replace(
         gate,

@@ -13,10 +13,11 @@ from migration_ops import state
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.gates.gate import Gate, Verdict
-from migration_ops.gates.wording import duration
+from migration_ops.gates.wording import duration, percent
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
 from migration_ops.rollout import plan
+from migration_ops.sentence import Sentence, said, word
 from migration_ops.stages import Stage
 
 EVALUATIONS = 3
@@ -36,14 +37,26 @@ def soak_elapsed(migration: AnyMigration) -> Gate:
     """The present step has lasted as long as the plan wants it to be watched."""
     now = state.read(migration)
     soak, elapsed = plan.soak(now).total_seconds(), _seconds(_AT_THIS_STEP, migration.name) or 0.0
-    where = f"{now.stage} at {now.percent.normalize():f} %" if now.stage is Stage.RAMP else now.stage.value
+    where = word(now.stage)
+    if now.stage is Stage.RAMP:
+        where = said("%(stage)s at %(percent)s", stage=where, percent=percent(now.percent))
     if not soak:
-        message = f"{where} need not be watched for any time."
+        message = said("%(where)s need not be watched for any time.", where=where)
     elif elapsed >= soak:
-        message = f"{where} has been watched for {duration(elapsed)}, and {duration(soak)} are enough."
+        message = said(
+            "%(where)s has been watched for %(elapsed)s, and %(soak)s are enough.",
+            where=where,
+            elapsed=duration(elapsed),
+            soak=duration(soak),
+        )
     else:
-        left = duration(soak - elapsed)
-        message = f"{where} has been watched for {duration(elapsed)} of {duration(soak)}; wait for {left} more."
+        message = said(
+            "%(where)s has been watched for %(elapsed)s of %(soak)s; wait for %(left)s more.",
+            where=where,
+            elapsed=duration(elapsed),
+            soak=duration(soak),
+            left=duration(soak - elapsed),
+        )
     return _ready("soak_elapsed", elapsed >= soak, message, value=elapsed, threshold=soak)
 
 
@@ -54,21 +67,37 @@ def evaluator_alive(migration: AnyMigration) -> Gate:
         (settings().evaluate_interval * EVALUATIONS).total_seconds(),
     )
     alive = age is not None and age <= longest
-    heard = "was never heard of" if age is None else f"was last heard of {duration(age)} ago"
-    wanted = "" if alive else f", and must have been within {duration(longest)}: nobody would go back by itself"
-    return _ready("evaluator_alive", alive, f"The evaluator {heard}{wanted}.", value=age, threshold=longest, age=age)
+    if age is None:
+        message = said(
+            "The evaluator was never heard of, and must have been within %(longest)s: nobody would go back by itself.",
+            longest=duration(longest),
+        )
+    elif alive:
+        message = said("The evaluator was last heard of %(age)s ago.", age=duration(age))
+    else:
+        message = said(
+            "The evaluator was last heard of %(age)s ago, and must have been within %(longest)s: nobody would go back"
+            " by itself.",
+            age=duration(age),
+            longest=duration(longest),
+        )
+    return _ready("evaluator_alive", alive, message, value=age, threshold=longest, age=age)
 
 
 def cooled_down(migration: AnyMigration) -> Gate:
     """Reads have not gone back by themselves within `cool_down`."""
     wait, ago = settings().cool_down.total_seconds(), _seconds(_WENT_BACK, migration.name, Role.EVALUATOR.value)
     if ago is None:
-        message = "Reads have never gone back by themselves."
+        message = said("Reads have never gone back by themselves.")
     elif ago >= wait:
-        message = f"Reads went back by themselves {duration(ago)} ago; {duration(wait)} are enough."
+        message = said(
+            "Reads went back by themselves %(ago)s ago; %(wait)s are enough.", ago=duration(ago), wait=duration(wait)
+        )
     else:
-        message = (
-            f"Reads went back by themselves {duration(ago)} ago; find out why, and wait for {duration(wait - ago)}."
+        message = said(
+            "Reads went back by themselves %(ago)s ago; find out why, and wait for %(left)s.",
+            ago=duration(ago),
+            left=duration(wait - ago),
         )
     return _ready("cooled_down", ago is None or ago >= wait, message, value=ago, threshold=wait)
 
@@ -80,7 +109,7 @@ EVALUATORS: Mapping[str, Callable[[AnyMigration], Gate]] = {
 
 
 def _ready(
-    gate_id: str, ready: bool, message: str, *, value: float | None, threshold: float, age: float | None = None
+    gate_id: str, ready: bool, message: Sentence, *, value: float | None, threshold: float, age: float | None = None
 ) -> Gate:
     verdict = Verdict.PASS if ready else Verdict.INCONCLUSIVE
     return Gate(id=gate_id, verdict=verdict, message=message, value=value, threshold=threshold, age=age)

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from decimal import Decimal
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+from migration_ops.sentence import Sentence, said
 
 
-def duration(length: timedelta | float) -> str:
+def duration(length: timedelta | float) -> Sentence:
     """A timedelta, or seconds, in the greatest unit of which it has two: `36 h`, `90 s`, `250 ms`."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else length
-    for size, unit in _UNITS:
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds * 1000:.0f} ms"
+    if seconds >= 2 * 86_400:
+        return said("%(n)s d", n=f"{seconds / 86_400:.0f}")
+    if seconds >= 2 * 3_600:
+        return said("%(n)s h", n=f"{seconds / 3_600:.0f}")
+    if seconds >= 2 * 60:
+        return said("%(n)s min", n=f"{seconds / 60:.0f}")
+    if seconds >= 2:
+        return said("%(n)s s", n=f"{seconds:.0f}")
+    return said("%(n)s ms", n=f"{seconds * 1000:.0f}")
+
+
+def spelled(length: timedelta) -> str:
+    """A timedelta to the second, as Python writes it: `1 day, 2:30:00`."""
+    days, rest = f"{length.days}", str(length - timedelta(days=length.days))
+    if length.days in (1, -1):
+        return said("%(days)s day, %(rest)s", days=days, rest=rest)
+    return said("%(days)s days, %(rest)s", days=days, rest=rest) if length.days else rest
+
+
+def number(count: int) -> str:
+    """A count with its thousands set apart: `1,360`."""
+    return f"{count:,}"
+
+
+def percent(value: Decimal) -> str:
+    """A percentage without zeros that say nothing: `12.5 %`."""
+    return f"{value.normalize():f} %"
 
 
 def share(rate: float) -> str:
@@ -22,8 +46,8 @@ def share(rate: float) -> str:
     return f"{rate * 100:.3g} %"
 
 
-def between(low: float, high: float) -> str:
+def between(low: float, high: float) -> Sentence:
     """Where a duration lies: `between 2.1 and 2.3 ms`."""
     if math.isinf(high):
-        return f"at least {low * 1000:.3g} ms"
-    return f"between {low * 1000:.3g} and {high * 1000:.3g} ms"
+        return said("at least %(low)s ms", low=f"{low * 1000:.3g}")
+    return said("between %(low)s and %(high)s ms", low=f"{low * 1000:.3g}", high=f"{high * 1000:.3g}")

@@ -14,7 +14,9 @@ from typing import Any
 from django.db import Error, connection, transaction
 
 from migration_ops.definition import AnyMigration, PreflightCheck, Status
+from migration_ops.exceptions import first_line
 from migration_ops.preflight.checks import CHECKS
+from migration_ops.sentence import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def _database() -> PreflightCheck:
             cursor.execute("SELECT 1")
     except Error as error:
         hint = "Check DATABASE_URL, and that the server runs."
-        return PreflightCheck("database", Status.FAIL, f"The database does not answer: {_first_line(error)}", hint)
+        message = said("The database does not answer: %(why)s", why=first_line(error))
+        return PreflightCheck("database", Status.FAIL, message, hint)
     return PreflightCheck("database", Status.OK, "The database answers.")
 
 
@@ -64,9 +67,7 @@ def _look(check_id: str, check: Callable[[], PreflightCheck]) -> PreflightCheck:
         with transaction.atomic():
             return check()
     except Exception as error:  # noqa: BLE001 - a check that cannot look has found nothing good, and must say so
-        message = f"This could not be looked at: {type(error).__name__}: {_first_line(error)}"
+        message = said(
+            "This could not be looked at: %(error)s: %(why)s", error=type(error).__name__, why=first_line(error)
+        )
         return PreflightCheck(check_id, Status.FAIL, message, "Mend that, then look again.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or "no message"

@@ -13,6 +13,7 @@ from django.db.migrations.loader import MigrationLoader
 from migration_ops import conf, guards
 from migration_ops.definition import AnyMigration, PreflightCheck, Status
 from migration_ops.schema import unique_keys
+from migration_ops.sentence import joined, said
 
 OLDEST_SERVER, NEWEST_SERVER = 14, 18
 LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
@@ -23,9 +24,8 @@ OK, WARN, FAIL = Status.OK, Status.WARN, Status.FAIL
 def server_version(migration: AnyMigration) -> PreflightCheck:
     version = _value("SELECT current_setting('server_version_num')::int / 10000")
     if version < OLDEST_SERVER:
-        return PreflightCheck(
-            "server_version", FAIL, f"PostgreSQL {version} is too old.", f"Use {OLDEST_SERVER} to {NEWEST_SERVER}."
-        )
+        message = said("PostgreSQL %(version)s is too old.", version=str(version))
+        return PreflightCheck("server_version", FAIL, message, f"Use {OLDEST_SERVER} to {NEWEST_SERVER}.")
     if version > NEWEST_SERVER:
         hint = f"Tried with {OLDEST_SERVER} to {NEWEST_SERVER}; rehearse on a copy first."
         return PreflightCheck("server_version", WARN, f"PostgreSQL {version} is newer than what was tried.", hint)
@@ -47,8 +47,12 @@ def migrations_applied(migration: AnyMigration) -> PreflightCheck:
     loader = MigrationLoader(connection)
     missing = sorted(".".join(step) for step in set(loader.graph.nodes) - set(loader.applied_migrations))
     if missing:
-        names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        return PreflightCheck("migrations_applied", FAIL, f"Not applied: {names}.", "Run `manage.py migrate`.")
+        message = said("Not applied: %(names)s.", names=", ".join(missing[:5]))
+        if len(missing) > 5:
+            message = said(
+                "Not applied: %(names)s and %(more)s more.", names=", ".join(missing[:5]), more=str(len(missing) - 5)
+            )
+        return PreflightCheck("migrations_applied", FAIL, message, "Run `manage.py migrate`.")
     return PreflightCheck("migrations_applied", OK, "All migrations are applied.")
 
 
@@ -56,9 +60,8 @@ def guards_in_place(migration: AnyMigration) -> PreflightCheck:
     stale = guards.out_of_step()
     if stale:
         hint = "Run `manage.py migrate`, which puts them back, and `manage.py verify_history`."
-        return PreflightCheck(
-            "guards_in_place", FAIL, f"Missing, switched off or of another version: {', '.join(stale)}.", hint
-        )
+        message = said("Missing, switched off or of another version: %(names)s.", names=", ".join(stale))
+        return PreflightCheck("guards_in_place", FAIL, message, hint)
     return PreflightCheck("guards_in_place", OK, "The database refuses illegal stages and changes of the history.")
 
 
@@ -76,21 +79,23 @@ def modern_tables(migration: AnyMigration) -> PreflightCheck:
 def _existing(check_id: str, tables: Sequence[str], hint: str) -> PreflightCheck:
     missing = _column("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", list(tables))
     if missing:
-        return PreflightCheck(check_id, FAIL, f"There is no table {', '.join(missing)}.", hint)
+        return PreflightCheck(check_id, FAIL, said("There is no table %(names)s.", names=", ".join(missing)), hint)
     return PreflightCheck(check_id, OK, f"There: {', '.join(tables)}.")
 
 
 def ownership(migration: AnyMigration) -> PreflightCheck:
     """Triggers, constraints and `ENABLE ALWAYS` are the owner's to make."""
-    foreign = _column(
-        "SELECT format('%%s (owned by %%s)', relname, pg_get_userbyid(relowner)) FROM pg_class"
+    foreign = _rows(
+        "SELECT relname::text, pg_get_userbyid(relowner)::text FROM pg_class"
         " WHERE oid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"
         " AND NOT pg_has_role(relowner, 'USAGE')",
         _tables(migration),
     )
     if foreign:
         hint = "Make this role a member of the owner: GRANT owner TO role."
-        return PreflightCheck("ownership", FAIL, f"Triggers cannot be made on {', '.join(foreign)}.", hint)
+        owned = (said("%(table)s (owned by %(owner)s)", table=table, owner=owner) for table, owner in foreign)
+        message = said("Triggers cannot be made on %(tables)s.", tables=joined(owned, by=", "))
+        return PreflightCheck("ownership", FAIL, message, hint)
     return PreflightCheck("ownership", OK, "Triggers and constraints can be made on all tables.")
 
 
@@ -102,17 +107,18 @@ def indexes(migration: AnyMigration) -> PreflightCheck:
     )
     if invalid:
         hint = "Left by a CREATE INDEX CONCURRENTLY that failed: DROP INDEX CONCURRENTLY, then create it again."
-        return PreflightCheck("indexes", FAIL, f"Not valid: {', '.join(invalid)}.", hint)
+        return PreflightCheck("indexes", FAIL, said("Not valid: %(names)s.", names=", ".join(invalid)), hint)
     if missing := unique_keys.missing(migration):
         hint = "Somebody dropped them: remove what stands there twice, then add them again as the migrations do."
-        return PreflightCheck("indexes", FAIL, f"Unique keys that are not in force: {', '.join(missing)}.", hint)
+        message = said("Unique keys that are not in force: %(names)s.", names=", ".join(missing))
+        return PreflightCheck("indexes", FAIL, message, hint)
     return PreflightCheck("indexes", OK, "Every index is valid.")
 
 
 def autovacuum(migration: AnyMigration) -> PreflightCheck:
     hint = "Switch it on: the backfill fills tables faster than a person vacuums them."
     if _value("SELECT current_setting('autovacuum') <> 'on' OR current_setting('track_counts') <> 'on'"):
-        return PreflightCheck("autovacuum", FAIL, "Autovacuum is off for this server.", hint)
+        return PreflightCheck("autovacuum", FAIL, said("Autovacuum is off for this server."), hint)
     without = _column(
         "SELECT relname::text FROM pg_class"
         " WHERE oid = ANY(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)"
@@ -129,7 +135,8 @@ def triggers_fire(migration: AnyMigration) -> PreflightCheck:
     mode = _value("SELECT current_setting('session_replication_role')")
     if mode != "origin":
         hint = "Sessions of the app must run with origin: ALTER ROLE … RESET session_replication_role."
-        return PreflightCheck("triggers_fire", FAIL, f"session_replication_role is {mode} for this role.", hint)
+        message = said("session_replication_role is %(mode)s for this role.", mode=mode)
+        return PreflightCheck("triggers_fire", FAIL, message, hint)
     return PreflightCheck("triggers_fire", OK, "Triggers fire for this role.")
 
 
@@ -145,7 +152,8 @@ def subscriptions(migration: AnyMigration) -> PreflightCheck:
     )
     if written:
         hint = "Capture cannot follow replication: take them out of the subscription, or migrate on the publisher."
-        return PreflightCheck("subscriptions", FAIL, f"A subscription writes to {', '.join(written)}.", hint)
+        message = said("A subscription writes to %(names)s.", names=", ".join(written))
+        return PreflightCheck("subscriptions", FAIL, message, hint)
     return PreflightCheck("subscriptions", OK, "No subscription writes to the tables that are captured.")
 
 
@@ -158,7 +166,8 @@ def row_security(migration: AnyMigration) -> PreflightCheck:
     )
     if filtered:
         hint = "Let the engine use the owner of the tables, or a role that row security lets see everything."
-        return PreflightCheck("row_security", FAIL, f"This role sees only some rows of {', '.join(filtered)}.", hint)
+        message = said("This role sees only some rows of %(names)s.", names=", ".join(filtered))
+        return PreflightCheck("row_security", FAIL, message, hint)
     return PreflightCheck("row_security", OK, "This role sees every row.")
 
 
@@ -247,6 +256,11 @@ def _value(query: str, *parameters: Any) -> Any:
 
 
 def _column(query: str, *parameters: Any) -> list[Any]:
+    return [row[0] for row in _rows(query, *parameters)]
+
+
+def _rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        return [row[0] for row in cursor.fetchall()]
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found

@@ -14,6 +14,7 @@ from migration_ops.gates import Gate, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.models import Flag
 from migration_ops.rollout.turning import Change, refuse_no_percent, turn
+from migration_ops.sentence import said
 from migration_ops.stages import DATA_GATES
 from migration_ops.state import State
 
@@ -73,7 +74,7 @@ def canary(
     _refuse_unusable(chosen)
     looked_at = state.seen(migration, version)
     more = chosen.are_more_than(looked_at)
-    passage = Passage("to more canaries", DATA_GATES, exposes=True)
+    passage = Passage(said("to more canaries"), DATA_GATES, exposes=True)
     found: tuple[Gate, ...] = ()
     if more:
         transitions.not_held(looked_at)
@@ -125,14 +126,29 @@ def _named(migration: AnyMigration) -> dict[str, list[str]]:
 
 
 def _refuse_unusable(chosen: Canaries) -> None:
-    for what, name in (("header", chosen.header), ("cookie", chosen.cookie)):
-        if name and (len(name) > 100 or not _TOKEN.fullmatch(name)):
-            raise UnusableInput(
-                f"{name!r} cannot be the name of a {what}: write letters, digits, - and _ (at most 100)."
+    if chosen.header and not _is_token(chosen.header):
+        raise UnusableInput(
+            said(
+                "%(name)s cannot be the name of a header: write letters, digits, - and _ (at most 100).",
+                name=repr(chosen.header),
             )
+        )
+    if chosen.cookie and not _is_token(chosen.cookie):
+        raise UnusableInput(
+            said(
+                "%(name)s cannot be the name of a cookie: write letters, digits, - and _ (at most 100).",
+                name=repr(chosen.cookie),
+            )
+        )
     if chosen.percent is None:
         return
     refuse_no_percent(chosen.percent)
     most = Decimal(conf.settings().canary_share_most)
     if chosen.percent > most:
-        raise UnusableInput(f"At most {most} % of the units can be canaries; `rollout set` follows the plan.")
+        raise UnusableInput(
+            said("At most %(most)s of the units can be canaries; `rollout set` follows the plan.", most=f"{most} %")
+        )
+
+
+def _is_token(name: str) -> bool:
+    return len(name) <= 100 and _TOKEN.fullmatch(name) is not None

@@ -17,10 +17,12 @@ from migration_ops.exceptions import FenceBusy, Refused
 from migration_ops.gates import Gate, Verdict, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
+from migration_ops.gates.wording import percent as per_cent
 from migration_ops.rollout import plan
 from migration_ops.rollout.choosing import NOBODY, Canaries, canary, canary_off
 from migration_ops.rollout.turning import Change, refuse_no_percent, turn
 from migration_ops.rollout.vouching import vouch
+from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 from migration_ops.state import State
 
@@ -99,7 +101,12 @@ def set_percent(
     looked_at = state.seen(migration, version)
     if looked_at.stage is not Stage.RAMP:
         raise Refused(
-            f"{migration.name} is at {looked_at.stage}; a percentage of the units reads modern only at {Stage.RAMP}."
+            said(
+                "%(migration)s is at %(stage)s; a percentage of the units reads modern only at %(ramp)s.",
+                migration=migration.name,
+                stage=word(looked_at.stage),
+                ramp=word(Stage.RAMP),
+            )
         )
     found: tuple[Gate, ...] = ()
     if percent > looked_at.percent:
@@ -204,8 +211,14 @@ def _back_from_live(migration: AnyMigration, at: State, *, actor: str, reason: s
     try:
         return transitions.back(migration, Stage.RAMP, actor=actor, reason=reason, version=killed.version).after
     except FenceBusy as error:
-        here = f"All reads are at legacy, by the kill switch, but the stage is still {at.stage}"
-        raise FenceBusy(f"{here}; roll back again when writers make way. About the stage: {error}") from error
+        raise FenceBusy(
+            said(
+                "All reads are at legacy, by the kill switch, but the stage is still %(stage)s; roll back again when"
+                " writers make way. About the stage: %(why)s",
+                stage=word(at.stage),
+                why=str(error),
+            )
+        ) from error
 
 
 def _switch(
@@ -225,7 +238,13 @@ def _switch(
 
 def _refuse_retired(now: State) -> None:
     if now.stage.position > Stage.LIVE.position:
-        raise Refused(f"{now.name} is at {now.stage}: legacy is retired. `manage.py retire_legacy thaw` comes first.")
+        raise Refused(
+            said(
+                "%(migration)s is at %(stage)s: legacy is retired. `manage.py retire_legacy thaw` comes first.",
+                migration=now.name,
+                stage=word(now.stage),
+            )
+        )
 
 
 def _raise(now: State, percent: Decimal) -> Passage:
@@ -234,9 +253,13 @@ def _raise(now: State, percent: Decimal) -> Passage:
     gate = Gate(
         id="plan_followed",
         verdict=Verdict.PASS if percent <= furthest else Verdict.FAIL,
-        message=f"The plan goes from {now.percent.normalize():f} to {furthest.normalize():f} % next.",
+        message=said(
+            "The plan goes from %(before)s to %(after)s next.",
+            before=f"{now.percent.normalize():f}",
+            after=per_cent(furthest),
+        ),
         value=float(percent),
         threshold=float(furthest),
     )
-    sentence = f"from {now.percent.normalize():f} to {percent.normalize():f} %"
-    return Passage(sentence, plan.raised(now, percent).gates, exposes=True, more=(gate,))
+    way = said("from %(source)s to %(target)s", source=f"{now.percent.normalize():f}", target=per_cent(percent))
+    return Passage(way, plan.raised(now, percent).gates, exposes=True, more=(gate,))

@@ -9,6 +9,8 @@ from decimal import Decimal
 from migration_ops import stages
 from migration_ops.conf import settings
 from migration_ops.gates.opening import Passage
+from migration_ops.gates.wording import percent as per_cent
+from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 from migration_ops.state import State
 
@@ -31,7 +33,9 @@ class Next:
     exposes: bool
 
     def __str__(self) -> str:
-        return f"{self.stage} at {self.percent.normalize():f} %" if self.stage is Stage.RAMP else self.stage.value
+        if self.stage is Stage.RAMP:
+            return said("%(stage)s at %(percent)s", stage=word(self.stage), percent=per_cent(self.percent))
+        return word(self.stage)
 
 
 def following(now: State) -> Next | None:
@@ -54,7 +58,7 @@ def raised(now: State, percent: Decimal) -> Next:
 
 def passage(step: Next) -> Passage:
     """The gates on the way of this step, which follows the plan."""
-    return Passage(f"to {step}", step.gates, exposes=step.exposes)
+    return Passage(said("to %(step)s", step=str(step)), step.gates, exposes=step.exposes)
 
 
 def next_percent(percent: Decimal) -> Decimal:

@@ -15,6 +15,7 @@ from migration_ops.exceptions import UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.models import Flag, MigrationState
 from migration_ops.patience import milliseconds
+from migration_ops.sentence import said
 from migration_ops.state import State
 
 
@@ -110,7 +111,9 @@ def refuse_no_percent(percent: Decimal) -> None:
     UnusableInput: not a percentage from 0 to 100 with at most two decimals.
     """
     if not percent.is_finite() or not 0 <= percent <= 100 or percent != round(percent, 2):
-        raise UnusableInput(f"{percent} is no percentage from 0 to 100 with at most two decimals.")
+        raise UnusableInput(
+            said("%(percent)s is no percentage from 0 to 100 with at most two decimals.", percent=str(percent))
+        )
 
 
 def _as_json(here: State) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from migration_ops.models import MigrationState
 from migration_ops.patience import milliseconds
 from migration_ops.rollout import plan
 from migration_ops.rollout.turning import Change
+from migration_ops.sentence import said, word
 
 
 def vouch(
@@ -32,11 +33,17 @@ def vouch(
     looked_at = state.seen(migration, version)
     following = plan.following(looked_at)
     if following is None:
-        raise Refused(f"{migration.name} is at {looked_at.stage}, the last stage; there is no step to vouch for.")
+        raise Refused(
+            said(
+                "%(migration)s is at %(stage)s, the last stage; there is no step to vouch for.",
+                migration=migration.name,
+                stage=word(looked_at.stage),
+            )
+        )
     passage = plan.passage(following)
     found = opening.look(migration, looked_at, passage)
     if not overrides.waivable(found, exposes=passage.exposes):
-        raise Refused(f"None of the gates {passage.sentence} is closed and can be vouched for.")
+        raise Refused(said("None of the gates %(way)s is closed and can be vouched for.", way=passage.way))
     if vouching is None:
         return Change(looked_at, looked_at, found)
     if dry_run:
@@ -51,7 +58,7 @@ def vouch(
             overrides.applied(migration, before, found, exposes=passage.exposes), exposes=passage.exposes
         )
         if not waived:
-            raise Refused(f"Somebody else has just vouched for the gates {passage.sentence}.")
+            raise Refused(said("Somebody else has just vouched for the gates %(way)s.", way=passage.way))
         overrides.grant(migration, before, waived, vouching)
         found = overrides.applied(migration, before, found, exposes=passage.exposes)
         history.append(

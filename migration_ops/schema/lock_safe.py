@@ -51,7 +51,7 @@ def with_short_locks(
                 raise
             if waiting.is_over:
                 names = ", ".join(tables)
-                holders = blockers.named(blockers.of_tables(tables), f"on {names}")
+                holders = blockers.of_tables_named(tables)
                 raise TableBusy(f"No lock on {names} for {waiting}; nothing was changed: {holders}") from error
         waiting.pause()
 

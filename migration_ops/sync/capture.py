@@ -25,6 +25,7 @@ from migration_ops import guards, state
 from migration_ops.definition import AnyMigration, CapturedTable, Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import MigrationState
+from migration_ops.sentence import Sentence, joined, said
 from migration_ops.sync import polling
 from migration_ops.sync.dirty import CHANNEL
 from migration_ops.sync.origin import SETTING
@@ -136,7 +137,7 @@ class CaptureStatus:
     """
 
     tables: tuple[str, ...]
-    gaps: tuple[str, ...]
+    gaps: tuple[Sentence, ...]
     lost: int
 
     @property
@@ -144,16 +145,17 @@ class CaptureStatus:
         return not self.gaps and not self.lost
 
     @property
-    def message(self) -> str:
+    def message(self) -> Sentence:
         """What to tell a person."""
         if self.gaps:
-            return " ".join(self.gaps)
+            return joined(self.gaps)
         if self.lost:
-            return (
-                f"The changes of {self.lost} statements could not be captured; which ones is not known."
-                " Run the backfill and a full validation again."
+            return said(
+                "The changes of %(lost)s statements could not be captured; which ones is not known."
+                " Run the backfill and a full validation again.",
+                lost=str(self.lost),
             )
-        return "Every change is captured."
+        return said("Every change is captured.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,9 @@ class _Watch:
         """
         found = _rows(_FAMILY, [_quoted(self.table.table)])
         if not found:
-            raise UnusableInput(f"There is no table {self.table.table}, whose changes are to be captured.")
+            raise UnusableInput(
+                said("There is no table %(table)s, whose changes are to be captured.", table=self.table.table)
+            )
         return [(schema, name, oid) for schema, name, oid in found]
 
     def gaps(self) -> list[tuple[str, str, str]]:
@@ -297,12 +301,12 @@ def status(migration: AnyMigration, *, side: Side = Side.LEGACY) -> CaptureStatu
     lost = max(lost_total() - state.read(migration).capture_lost, 0)
     watches = _watches(migration, side)
     if not watches:
-        gaps = [] if polling.begun(migration) else ["Nothing is polled yet: no version of the store was noted."]
+        gaps = [] if polling.begun(migration) else [said("Nothing is polled yet: no version of the store was noted.")]
         return CaptureStatus((), tuple(gaps), lost)
     return CaptureStatus(
         tuple(f"{schema}.{table}" for watch in watches for schema, table, _ in watch.family()),
         tuple(
-            f"{event.upper()} on {schema}.{table} is not watched."
+            said("%(event)s on %(table)s is not watched.", event=event.upper(), table=f"{schema}.{table}")
             for watch in watches
             for schema, table, event in watch.gaps()
         ),

@@ -16,6 +16,7 @@ from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import PolledVersion
 from migration_ops.preparation import prepare
+from migration_ops.sentence import said
 from migration_ops.sync.dirty import CHANNEL
 
 _MARKED = label("polling.marked")
@@ -113,7 +114,10 @@ def _refuse_if_empty(migration: AnyMigration, cursor: CursorWrapper) -> None:
     ((rows,),) = cursor.fetchall()
     if rows > _FEW:
         raise Refused(
-            f"The legacy store is empty, but {rows:,} of its rows were migrated before; nothing was deleted. Put its"
-            " content back. If the rows are really gone, `manage.py validate_migration --repair --delete-extras`"
-            " removes their documents."
+            said(
+                "The legacy store is empty, but %(rows)s of its rows were migrated before; nothing was deleted. Put its"
+                " content back. If the rows are really gone, `manage.py validate_migration --repair --delete-extras`"
+                " removes their documents.",
+                rows=f"{rows:,}",
+            )
         )

@@ -128,13 +128,13 @@ def _try(
         change = action.run(migration, values=form.values, **said)
     except GateClosed as error:
         gates = tuple(gate for gate in error.gates if isinstance(gate, Gate))
-        return _Answer(gates=gates, refusal=str(error).partition("\n")[0], status=409)
+        return _Answer(gates=gates, refusal=wording.translated(str(error)).partition("\n")[0], status=409)
     except UnusableInput as error:
-        return _Answer(refusal=str(error), status=400)
+        return _Answer(refusal=wording.translated(str(error)), status=400)
     except Refused as error:
-        return _Answer(refusal=str(error), status=409)
+        return _Answer(refusal=wording.translated(str(error)), status=409)
     except MigrationOpsError as error:
-        return _Answer(refusal=str(error), status=503)
+        return _Answer(refusal=wording.translated(str(error)), status=503)
     except OperationalError:
         return _Answer(refusal=_("The database did not do it. Nothing was left half done; try again."), status=503)
     return _Answer(change, change.gates)

@@ -103,7 +103,7 @@ def live(room: Room) -> Live:
         facts=(*facts.backfill(room), *facts.validation(room), *facts.waiting(room)),
         quarantine=tables.quarantine(room),
         blocked=tuple(
-            (" · ".join(room.migration.describe_key(key).values()), why)
+            (" · ".join(room.migration.describe_key(key).values()), wording.translated(why))
             for key, why in list(room.way_back.blocked.items())[:10]
         ),
         switches=tuple(_switch(each) for each in room.switches),

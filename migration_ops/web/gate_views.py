@@ -14,7 +14,7 @@ from migration_ops.web.wording import Text
 
 @dataclass(frozen=True, slots=True)
 class GateView:
-    """A gate; its sentence is the engine's own."""
+    """A gate, in the language of whoever looks."""
 
     id: str
     label: Text
@@ -43,7 +43,7 @@ def gate(found: Gate) -> GateView:
         label=wording.GATES.get(found.id, found.id),
         verdict=_("waived") if found.waived else str(wording.VERDICTS[found.verdict]),
         tone="unsure" if found.waived else tones[found.verdict.value],
-        sentence=found.message,
-        waived=found.waived,
+        sentence=wording.translated(found.message),
+        waived=wording.translated(found.waived),
         evidence=tuple(shown),
     )

@@ -1,5 +1,4 @@
-"""What the control room calls things, in the language of whoever looks. What the engine's own sentences say stays as
-the commands say it."""
+"""What the control room calls things, in the language of whoever looks."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from migration_ops import sentence
 from migration_ops.gates import Verdict
 from migration_ops.observe.measures import ShadowOutcome
 from migration_ops.rollout.routing import Reason
@@ -108,6 +108,11 @@ GATES: Mapping[str, Text] = {
     "archive_verified": gettext_lazy("Archive"),
     "quiet_elapsed": gettext_lazy("Quiet time"),
 }
+
+
+def translated(text: str) -> str:
+    """What the engine says, in the language of whoever looks; a text that is no `Sentence` stays as it is."""
+    return sentence.translated(text, _)
 
 
 def percent(value: Decimal) -> str:

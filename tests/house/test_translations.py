@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("config", "habits", "migration_ops")
 CATALOGUE = ROOT / "locale" / "ko" / "LC_MESSAGES" / "django.po"
 
-ONE = frozenset({"gettext", "gettext_lazy", "gettext_noop"})
+MARKS = frozenset({"django.utils.translation", "migration_ops.sentence"})
+"""Modules whose functions take what is to be translated."""
+
+ONE = frozenset({"gettext", "gettext_lazy", "gettext_noop", "said"})
 SEVERAL = frozenset({"ngettext", "ngettext_lazy"})
 IN_CONTEXT = frozenset({"pgettext", "pgettext_lazy", "npgettext", "npgettext_lazy"})
 
@@ -36,7 +39,7 @@ def messages_in_python(source: str) -> Iterator[Message]:
     names = {
         alias.asname or alias.name: alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        if isinstance(node, ast.ImportFrom) and node.module in MARKS
         for alias in node.names
     }
     for node in ast.walk(tree):
