@@ -30,7 +30,7 @@ class Sentence(str):
         made._msgid, made._values = msgid, values
         return made
 
-    def __getnewargs__(self) -> tuple[str, Mapping[str, str]]:  # type: ignore[override]  # copies and pickles
+    def __getnewargs__(self) -> tuple[str, Mapping[str, str]]:  # type: ignore[override]  # for copies
         return self._msgid, self._values
 
     def __str__(self) -> str:

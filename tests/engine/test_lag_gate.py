@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from migration_ops import gates
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate, Verdict
 from migration_ops.models import DirtyKey, Heartbeat
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
+from tests.engine import korean
 from tests.engine.planting import count
 from tests.engine.syncing import begin_dual_write
 
@@ -27,8 +27,7 @@ def synced(notes: AnyMigration) -> AnyMigration:
 
 
 def found(migration: AnyMigration) -> Gate:
-    (gate,) = gates.evaluate(migration, ["sync_lag"])
-    return gate
+    return korean.found(migration, "sync_lag")
 
 
 def wait(key: str, *, ago: timedelta, **fields: Any) -> None:

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from migration_ops import gates, state
+from migration_ops import state
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates import Gate, Verdict
 from migration_ops.observe import totals
 from migration_ops.observe.measures import What
+from tests.engine import korean
 from tests.engine.planting import count
 from tests.engine.syncing import begin_dual_write, go_to_ramp
 from tests.engine.test_quantiles import spread
@@ -24,8 +25,7 @@ def ramped(notes: AnyMigration) -> AnyMigration:
 
 
 def found(migration: AnyMigration) -> Gate:
-    (gate,) = gates.evaluate(migration, ["read_latency"])
-    return gate
+    return korean.found(migration, "read_latency")
 
 
 def pairs(

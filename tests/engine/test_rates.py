@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from migration_ops import gates, state, transitions
+from migration_ops import state, transitions
 from migration_ops.definition import AnyMigration
-from migration_ops.gates import Gate, Verdict
+from migration_ops.gates import Verdict
 from migration_ops.models import ReadDifference
 from migration_ops.stages import Stage
+from tests.engine.korean import found
 from tests.engine.planting import count
 from tests.engine.syncing import begin_dual_write, go_to_ramp, run
 
@@ -29,11 +30,6 @@ def synced(notes: AnyMigration) -> AnyMigration:
 def ramped(synced: AnyMigration) -> AnyMigration:
     go_to_ramp(synced, percent=5)
     return synced
-
-
-def found(migration: AnyMigration, gate_id: str) -> Gate:
-    (gate,) = gates.evaluate(migration, [gate_id])
-    return gate
 
 
 def go(migration: AnyMigration, stage: str) -> None:
@@ -185,7 +181,7 @@ def test_one_difference_among_a_million_shadow_reads_closes_the_gate_and_is_name
     count(synced, "shadow_read", "matched", 1_000_000)
     count(synced, "shadow_read", "mismatched", 1)
     ReadDifference.objects.create(migration="notes", key='["home", "milk"]', step=1)
-    gate = found(synced, "shadow_reads_clean")
+    gate = found(synced, "shadow_reads_clean", quoting='["home", "milk"]')
     assert (gate.verdict, gate.clear, gate.k, gate.threshold) == (Verdict.FAIL, True, 1, 0)
     assert gate.message == (
         "1 of 1,000,001 shadow reads of the last 24 h differed, also when both stores were asked again; none may:"
@@ -197,7 +193,7 @@ def test_one_difference_among_a_million_shadow_reads_closes_the_gate_and_is_name
 def test_a_difference_counts_before_the_process_that_found_it_tells_its_counts(synced: AnyMigration) -> None:
     count(synced, "shadow_read", "matched", 5_000)
     ReadDifference.objects.create(migration="notes", key="k", step=1)
-    assert found(synced, "shadow_reads_clean").verdict is Verdict.FAIL
+    assert found(synced, "shadow_reads_clean", quoting=": k.").verdict is Verdict.FAIL
     ReadDifference.objects.update(last_seen=Now() - LONG_AGO)
     assert found(synced, "shadow_reads_clean").verdict is Verdict.PASS
     ReadDifference.objects.update(last_seen=Now(), migration="boards")
@@ -211,7 +207,7 @@ def test_what_was_read_before_shadow_began_counts_no_more(synced: AnyMigration) 
     ReadDifference.objects.create(migration="notes", key="k", step=first)
     count(synced, "shadow_read", "matched", 5_000, step=first)
     go(synced, "ramp")
-    assert found(synced, "shadow_reads_clean").verdict is Verdict.FAIL
+    assert found(synced, "shadow_reads_clean", quoting=": k.").verdict is Verdict.FAIL
     transitions.back(synced, Stage.DUAL_WRITE, actor="ann")
     go(synced, "shadow")
     gate = found(synced, "shadow_reads_clean")

@@ -10,11 +10,12 @@ from django.db.models.functions import Now
 
 from migration_ops import gates, guards, history
 from migration_ops.definition import AnyMigration
-from migration_ops.gates import Gate, Verdict
+from migration_ops.gates import Verdict
 from migration_ops.gates.wording import between, duration, share
 from migration_ops.models import Heartbeat
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
+from tests.engine.korean import found
 from tests.engine.syncing import begin_dual_write, go_to_live, go_to_ramp, run
 
 DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
@@ -24,11 +25,6 @@ DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
 def synced(notes: AnyMigration) -> AnyMigration:
     begin_dual_write(notes)
     return notes
-
-
-def found(migration: AnyMigration, gate_id: str) -> Gate:
-    (gate,) = gates.evaluate(migration, [gate_id])
-    return gate
 
 
 @pytest.mark.parametrize(

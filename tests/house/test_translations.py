@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import gettext
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import polib
@@ -29,17 +29,20 @@ _STRING = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 _IN_TEMPLATE = re.compile(rf"\b(n?p?)gettext\(((?:{_STRING}(?:, ?)?)+)")
 _PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[sd%]|\{\w*\}")
 
+_NAME = re.compile(r"`[^`]*`|\w+_\w+|(?<![A-Za-z])(?:p95|ms|pid|SQLSTATE|PostgreSQL|autovacuum)(?![A-Za-z])")
+"""What is called the same in every language."""
+
 Message = tuple[str, ...]
 """A msgid, and its plural where it has one."""
 
 
-def messages_in_python(source: str) -> Iterator[Message]:
-    """Every string that this module hands to gettext, under whatever name it imported it."""
+def messages_in_python(source: str, marks: Collection[str] = MARKS) -> Iterator[Message]:
+    """Every string that this module hands to one of these modules, under whatever name it imported the function."""
     tree = ast.parse(source)
     names = {
         alias.asname or alias.name: alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module in MARKS
+        if isinstance(node, ast.ImportFrom) and node.module in marks
         for alias in node.names
     }
     for node in ast.walk(tree):
@@ -77,6 +80,12 @@ def messages() -> dict[Message, str]:
     return found
 
 
+def sentences() -> set[str]:
+    """Msgids of what the engine says, in English but on pages."""
+    modules = [module.read_text() for package in PACKAGES for module in (ROOT / package).rglob("*.py")]
+    return {message[0] for source in modules for message in messages_in_python(source, {"migration_ops.sentence"})}
+
+
 def texts(entry: polib.POEntry) -> list[str]:
     return list(entry.msgstr_plural.values()) if entry.msgid_plural else [entry.msgstr]
 
@@ -107,6 +116,16 @@ def test_a_translation_fills_in_what_the_original_fills_in(catalogue: polib.POFi
         wanted = sorted(_PLACEHOLDER.findall(entry.msgid_plural or entry.msgid))
         for text in texts(entry):
             assert sorted(_PLACEHOLDER.findall(text)) == wanted, entry.msgid
+
+
+def test_korean_leaves_no_english_word_in_what_the_engine_says_and_no_number_out(catalogue: polib.POFile) -> None:
+    korean = {entry.msgid: entry.msgstr for entry in catalogue}
+    found = sentences()
+    assert len(found) > 100
+    for msgid in found:
+        bare = [_NAME.sub(" ", _PLACEHOLDER.sub(" ", text)) for text in (msgid, korean[msgid])]
+        assert re.findall(r"[A-Za-z]+", bare[1]) == [], msgid
+        assert sorted(re.findall(r"\d+", bare[1])) == sorted(re.findall(r"\d+", bare[0])), msgid
 
 
 def test_a_translation_keeps_the_space_around_it(catalogue: polib.POFile) -> None:
@@ -143,6 +162,8 @@ def test_messages_are_found_under_other_names_in_plurals_and_in_templates() -> N
         "_('one')\nmany('%(n)s row', '%(n)s rows', 2)\nother('not this')\n"
     )
     assert list(messages_in_python(module)) == [("one",), ("%(n)s row", "%(n)s rows")]
+    sentence = "from migration_ops.sentence import said\nsaid('%(n)s ms', n='1')"
+    assert list(messages_in_python(sentence)) == [("%(n)s ms",)]
     template = (
         '{% load i18n %}{% translate "It\'s" %}{% blocktranslate with n=1 %}{{ n }} of 5 %{% endblocktranslate %}'
         "{% blocktranslate count n=2 %}{{ n }} row{% plural %}{{ n }} rows{% endblocktranslate %}"
