@@ -11,7 +11,9 @@ from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate
 from migration_ops.web import wording
 
-NAMES = frozenset({"p95", "ms", "pid", "SQLSTATE", "PostgreSQL", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "notes"})
+NAMES = frozenset(
+    {"p95", "ms", "pid", "SQLSTATE", "PostgreSQL", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "notes", "postgres"}
+)
 """What is called the same in every language; code, with a `_` or a dot in it, and what stands in backticks, is too."""
 
 _CODE = re.compile(r"`[^`]*`|\w*[A-Za-z]\w*(?:[._]\w+)+")
@@ -34,14 +36,18 @@ def numbers_in(text: str) -> list[str]:
     return sorted(_NUMBER.findall(text))
 
 
-def found(migration: AnyMigration, gate_id: str, *, quoting: str = "") -> Gate:
-    """The gate as it is now, however it is: what it says can be said in Korean with the same numbers, and nothing stays
-    English but what it is `quoting`."""
-    (gate,) = gates.evaluate(migration, [gate_id])
-    assert gate.id == gate_id
-    korean = in_korean(gate.message)
-    assert quoting in gate.message
+def assert_korean(text: str, *, quoting: str = "") -> None:
+    """It can be said in Korean with the same numbers, and nothing stays English but what it is `quoting`."""
+    korean = in_korean(text)
+    assert quoting in text
     assert quoting in korean
     assert english_in(korean.replace(quoting, "")) == []
-    assert numbers_in(korean) == numbers_in(gate.message)
+    assert numbers_in(korean) == numbers_in(text)
+
+
+def found(migration: AnyMigration, gate_id: str, *, quoting: str = "") -> Gate:
+    """The gate as it is now; however it is, it can be said in Korean."""
+    (gate,) = gates.evaluate(migration, [gate_id])
+    assert gate.id == gate_id
+    assert_korean(gate.message, quoting=quoting)
     return gate

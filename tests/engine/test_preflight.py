@@ -18,6 +18,7 @@ from migration_ops import preflight
 from migration_ops.definition import AnyMigration, PreflightCheck, Status
 from migration_ops.exceptions import UnusableInput
 from migration_ops.preflight import checks
+from tests.engine.korean import assert_korean
 from tests.engine.syncing import run, second_connection
 from tests.engine.waiting import InThread, wait_until
 from tests.notes import schema
@@ -27,6 +28,8 @@ OK, WARN, FAIL = Status.OK, Status.WARN, Status.FAIL
 
 def found(migration: AnyMigration, check_id: str) -> PreflightCheck:
     (check,) = [check for check in preflight.run(migration).checks if check.id == check_id]
+    if check.status is FAIL:  # a gate quotes it
+        assert_korean(check.message)
     return check
 
 
