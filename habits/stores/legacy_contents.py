@@ -45,6 +45,10 @@ _DIGEST = " || ".join(f"coalesce(md5({column}), '-')" for column in _TEXTS)
 
 # Of a row that is too large only the columns that make the key come over. `OFFSET 0` has each text made once only; its
 # length is known then, so it costs nothing to ask for it wherever it is needed.
+#
+# Rows are locked in a subquery of their own. Whoever waited for a lock looks at the new version of the row, but at the
+# old rows of all that was joined to it: in one query the texts would be those of before, which the next write would
+# put back in the place of what the other one has just committed.
 _CONTENT = f"""
 SELECT h.id, h.user_id::text, {DAY},
        CASE WHEN {_FITS} OR octet_length(h.child_name) <= 2000 THEN h.child_name END,
@@ -54,11 +58,12 @@ SELECT h.id, h.user_id::text, {DAY},
        CASE WHEN {_FITS} THEN said.habits END,
        CASE WHEN {_FITS} THEN said.reflection ELSE {_DIGEST} END,
        {_OCTETS}, h.xmin::text
-  FROM habit_tracker h
+  FROM (SELECT *, xmin FROM habit_tracker h WHERE {{where}} ORDER BY h.id {{more}}) AS h
  CROSS JOIN LATERAL (SELECT h.habits::text AS habits, h.reflection::text AS reflection OFFSET 0) said
+ ORDER BY h.id
 """
 
-_LOCKS = {"": "", "share": " FOR SHARE OF h", "update": " FOR UPDATE OF h"}
+_LOCKS = {"": "", "share": "FOR SHARE", "update": "FOR UPDATE"}
 _MANY = 5_000
 
 # The last row of a page, and whether others may follow it.
@@ -82,7 +87,7 @@ def contents_of_page(span: Span, limit: int) -> tuple[dict[int, Seen], int | Non
         end, more = cursor.fetchone()
     if end is None:
         return {}, None
-    seen = _seen(f"{_CONTENT} WHERE {where} AND h.id <= %s ORDER BY h.id LIMIT %s", [*arguments, end, limit])
+    seen = _seen(_CONTENT.format(where=f"{where} AND h.id <= %s", more="LIMIT %s"), [*arguments, end, limit])
     page = {int(row.outcome.row): row for row in seen}
     # Rows that came in between push others off a full page.
     return page, max(page) if len(page) == limit else end if more else None
@@ -96,7 +101,7 @@ def contents_of_rows(ids: Collection[int], *, lock: str = "", owners: Collection
         lock: `share` or `update` keeps them as they are until the end of the transaction.
         owners: those that are known to have an account, where rows of others do not matter; looked up otherwise.
     """
-    sql = f"{_CONTENT} WHERE {AMONG} ORDER BY h.id{_LOCKS[lock]}"
+    sql = _CONTENT.format(where=AMONG, more=_LOCKS[lock])
     return [seen.outcome for piece in _in_pieces(ids) for seen in _seen(sql, [piece], owners)]
 
 

@@ -229,9 +229,18 @@ class LegacyTableStore:
         return assembly.boards
 
     def _load(self, keys: Collection[BoardKey], *, lock: str) -> Assembly:
-        wanted = set(keys)
-        outcomes = contents_of_rows(heads_of_keys(wanted), lock=lock)
-        return self._assemble([outcome for outcome in outcomes if outcome.key in wanted])
+        """Where rows are gone by the time they are read, others may have come in their place: an old client saves by
+        deleting and inserting. Then they are looked for again, until nothing moves any more."""
+        wanted, sought = set(keys), None
+        while True:
+            heads = heads_of_keys(wanted)
+            if heads.keys() == sought:
+                break
+            sought = heads.keys()
+            outcomes = [outcome for outcome in contents_of_rows(sought, lock=lock) if outcome.key in wanted]
+            if len(outcomes) == len(sought):
+                break
+        return self._assemble(outcomes)
 
     def _assemble(self, outcomes: Collection[Outcome]) -> Assembly:
         rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]

@@ -22,6 +22,7 @@ from habits.models import User
 from habits.seed_data import DataSet
 from habits.seed_mess import UNKNOWN_OWNER
 from habits.stores.legacy_boards import assemble
+from habits.stores.legacy_heads import heads_of_keys
 from habits.stores.legacy_schema import create_table
 from habits.stores.legacy_table import LegacyTableStore
 from habits.stores.legacy_verdict import CODES, parse
@@ -314,6 +315,52 @@ def test_loading_for_writing_keeps_the_rows_as_they_are(committed: LegacyTableSt
         committed.load([KEY], lock=True)
         with pytest.raises(psycopg.errors.LockNotAvailable):
             other.execute("DELETE FROM habit_tracker")
+
+
+def loaded_while(committed: LegacyTableStore, change: str) -> Board:
+    """The board as it is loaded for writing by somebody who waits until this change of its row is committed."""
+
+    def load() -> list[Board]:
+        with transaction.atomic():
+            return committed.load([KEY], lock=True).documents
+
+    with second_connection() as other:
+        with other.transaction():
+            other.execute(change)
+            loading = InThread(load)
+            wait_until(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        (board,) = loading.outcome()
+    return board
+
+
+def test_loading_for_writing_waits_for_whoever_changes_the_row_and_reads_all_of_it_as_it_becomes(
+    committed: LegacyTableStore,
+) -> None:
+    insert(row(1))
+    board = loaded_while(
+        committed,
+        """UPDATE habit_tracker SET theme = 'newer', reward = 'newer', reflection = '{"bestDay": "newer"}',"""
+        """ habits = '[{"id": 1, "name": "newer", "times": []}]'""",
+    )
+    said = board.theme, board.reward, board.reflection.best_day, [habit.name for habit in board.habits]
+    assert said == ("newer", "newer", "newer", ["newer"])
+
+
+def test_loading_for_writing_waits_for_whoever_saves_by_deleting_and_inserting(committed: LegacyTableStore) -> None:
+    insert(row(1))
+    board = loaded_while(
+        committed,
+        "WITH gone AS (DELETE FROM habit_tracker RETURNING *) INSERT INTO habit_tracker"
+        " (id, child_name, week_period, week_start_date, user_id, theme)"
+        " SELECT 2, child_name, 'later', week_start_date, user_id, 'newer' FROM gone",
+    )
+    assert board.theme == "newer"
+
+
+def test_a_row_that_is_too_large_to_say_whose_it_is_is_not_looked_for_for_ever(legacy: LegacyTableStore) -> None:
+    insert(row(1, child_name=f"{KEY.child}{' ' * 3_000}", reward="x" * 1_100_000))
+    assert heads_of_keys([KEY]).keys() == {1}
+    assert not legacy.load([KEY]).documents
 
 
 def test_saving_writes_what_differs_in_place_and_the_second_time_nothing(legacy: LegacyTableStore) -> None:

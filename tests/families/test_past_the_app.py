@@ -1,0 +1,96 @@
+"""What somebody changes by SQL while a family writes the same week is part of what is written, or kept for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import pytest
+
+from habits import family
+from habits.board import Board, BoardKey, add_habit
+from habits.family import Contents, Line
+from habits.migration import boards
+from migration_ops.models import BeforeImage
+from migration_ops.sync import applier
+from migration_ops.sync.dual_write import Outcome
+from migration_ops.verify.validation import validate
+from tests.engine.syncing import rows, second_connection
+from tests.engine.waiting import InThread, wait_until
+from tests.families.conftest import Installation
+from tests.habits.legacy_files import OWNER
+
+MONDAY = date(2025, 7, 21)
+KEY = BoardKey(OWNER, "달이", MONDAY)
+WEEK = Contents(habits=[Line("양치하기")])
+LATER = json.dumps([{"id": 1, "name": "양치하기", "times": []}, {"id": 2, "name": "by SQL", "times": []}])
+
+APPENDED = "UPDATE habit_tracker SET habits = %s"
+SAVED_BY_AN_OLD_CLIENT = """
+WITH gone AS (DELETE FROM habit_tracker RETURNING child_name, week_period, week_start_date, user_id)
+INSERT INTO habit_tracker (child_name, week_period, week_start_date, user_id, habits)
+SELECT child_name, week_period || ' ', week_start_date, user_id, %s FROM gone
+"""
+
+
+@contextmanager
+def somebody_writes(sql: str, *arguments: Any) -> Iterator[None]:
+    """Until the end of the block somebody has written this and not yet committed it."""
+    with second_connection() as other:
+        other.execute(sql, arguments)
+        yield
+        other.commit()
+
+
+def written_while(sql: str, *arguments: Any, write: Callable[[], Any]) -> Any:
+    """What comes of a write that has to wait until somebody who wrote this has committed."""
+    with somebody_writes(sql, *arguments):
+        writing = InThread(write)
+        wait_until(lambda: bool(rows("SELECT 1 FROM pg_locks WHERE NOT granted")))
+    return writing.outcome()
+
+
+def add_ours() -> family.Written:
+    def added(board: Board) -> Board:
+        return add_habit(board, "ours")
+
+    return family.change(OWNER, "달이", MONDAY, added)
+
+
+def names(installation: Installation) -> list[list[str]]:
+    return [[entry["name"] for entry in week["habits"]] for week in installation.rows()]
+
+
+def assert_equal_on_both_sides() -> None:
+    applier.drain(boards)
+    found = validate(boards, actor="test")
+    assert (found.complete, found.tally.differences) == (True, 0)
+
+
+def kept() -> list[tuple[str, list[str]]]:
+    """What is kept of overruled boards: the side, and the names of the habits."""
+    images = BeforeImage.objects.filter(cause="conflict")
+    return [(image.side, [line["name"] for line in image.image["habits"]]) for image in images]
+
+
+@pytest.mark.parametrize("sql", [APPENDED, SAVED_BY_AN_OLD_CLIENT], ids=["changed", "deleted and inserted"])
+def test_a_line_that_is_just_being_added_to_the_row_is_not_written_over(table: Installation, sql: str) -> None:
+    table.reach("dual_write")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    written = written_while(sql, LATER, write=add_ours)
+    assert written.outcome is Outcome.BOTH
+    assert names(table) == [["양치하기", "by SQL", "ours"]]
+    assert_equal_on_both_sides()
+
+
+@pytest.mark.parametrize("sql", [APPENDED, SAVED_BY_AN_OLD_CLIENT], ids=["changed", "deleted and inserted"])
+def test_a_line_that_is_just_being_added_where_modern_has_the_word_is_kept(table: Installation, sql: str) -> None:
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    assert written_while(sql, LATER, write=add_ours).outcome is Outcome.BOTH
+    assert names(table) == [["양치하기", "ours"]]
+    assert kept() == [("legacy", ["양치하기", "by SQL"])]
+    assert_equal_on_both_sides()
