@@ -10,13 +10,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, LoadsRows, Side
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage
-from migration_ops.sync import bookkeeping, imported, refusals
+from migration_ops.sync import bookkeeping, dirty, imported, refusals
 
 _LOADED = label("applier.loaded")
 _SAVED = label("applier.saved")
@@ -33,6 +33,12 @@ class HeldBackError(DatabaseError):
     """The document changed in the modern store, but rows of it in the legacy store wait for a person."""
 
 
+class OvertakenError(OperationalError):
+    """What was to be written over had changed past the app at the last moment; the same again knows of it."""
+
+    sqlstate = "40001"
+
+
 def from_legacy(
     migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime, decides: bool = False
 ) -> None:
@@ -45,6 +51,9 @@ def from_legacy(
             older one would pass for the truth.
 
     What is nowhere in legacy, and in modern from a file, is none of legacy's business and stays.
+
+    Raises:
+        OvertakenError: modern changed as well, and the caller did not know it; undo everything.
     """
     if not keys:
         return
@@ -65,6 +74,7 @@ def from_legacy(
     if gone:
         modern.delete(gone)
     failpoint(_SAVED)
+    _refuse_if_overtaken(migration, Side.MODERN, set(keys) - set(conflicts))
     bookkeeping.record(migration, batch, looked_at=keys)
     bookkeeping.forget_merges(migration, set(keys) - there.keys())
     failpoint(_RECORDED)
@@ -103,6 +113,7 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
 
     Raises:
         HeldBackError: rows of a document are in quarantine; a person decides on them as they are.
+        OvertakenError: legacy changed as well, and the caller did not know it; undo everything.
     """
     if not keys:
         return
@@ -111,6 +122,8 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     held = next((said for said in before.rejections if not said.accepted), None)
     if held is not None:
         raise HeldBackError(f"Row {held.row} of the legacy store is in quarantine ({held.code}); decide on it first.")
+    unaware = set(keys) - set(conflicts)
+    _refuse_if_overtaken(migration, Side.LEGACY, unaware, [link.row for link in before.links if link.key in unaware])
     batch = modern.load(keys, lock=True)
     failpoint(_LOADED)
     gone = set(keys) - batch.by_key().keys()
@@ -122,7 +135,25 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
         legacy.delete(gone)
     failpoint(_SAVED)
     keep_legacy_ids(migration, record_rows(migration, keys), batch)
+    if legacy.transactional:  # also a row that was added after they were loaded
+        _refuse_if_overtaken(migration, Side.LEGACY, unaware)
     failpoint(_RECORDED)
+
+
+def _refuse_if_overtaken(
+    migration: AnyMigration, side: Side, keys: Collection[Any], rows: Collection[str] = ()
+) -> None:
+    """Whoever changed on `side` what is locked by now is on the dirty list.
+
+    Args:
+        keys: documents that the caller takes for unchanged on this side.
+        rows: theirs, as far as they are known; one that was just added has no lineage yet.
+    """
+    if not keys:
+        return
+    changed = dirty.pending(migration, side, [migration.encode_key(key) for key in keys])
+    if changed or dirty.naming(migration, rows):
+        raise OvertakenError(f"What the {side} store says was changed while it was to be written over.")
 
 
 def keep_legacy_ids(migration: AnyMigration, in_legacy: Batch[Any, Any], in_modern: Batch[Any, Any]) -> None:

@@ -155,6 +155,14 @@ def of_keys(migration: AnyMigration, keys: Collection[Any]) -> list[int]:
         return [notice for (notice,) in cursor.fetchall()]
 
 
+def naming(migration: AnyMigration, rows: Collection[str]) -> bool:
+    """Whether a notice, taken by somebody or not, names one of these legacy rows."""
+    if not rows:
+        return False
+    sql = "SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s AND row = ANY(%s)"
+    return _count(sql, migration.name, list(rows)) > 0
+
+
 def remaining(migration: AnyMigration) -> int:
     """How many notices wait, those that failed and back off included."""
     return _count("SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s", migration.name)
@@ -228,7 +236,7 @@ def is_due(migration: AnyMigration, *, noted: datetime, due: datetime) -> bool:
     )
 
 
-def _count(sql: str, *parameters: str | datetime) -> int:
+def _count(sql: str, *parameters: str | datetime | list[str]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return int(cursor.fetchone()[0])

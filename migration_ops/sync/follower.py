@@ -57,8 +57,8 @@ def _followed(place: Place) -> Outcome:
     migration, draft = place.migration, place.draft
     if place.side is Side.MODERN:
         put(migration.legacy(), draft.key, draft.document)
-        _refuse_if_overtaken(place)
         rows = carry.record_rows(migration, [draft.key])
+        _refuse_if_overtaken(place)  # by now the list also speaks of rows that had no lineage yet
         carry.keep_legacy_ids(migration, rows, Batch([] if draft.document is None else [draft.document]))
         in_legacy = rows.by_key().get(draft.key)
     else:

@@ -18,7 +18,7 @@ from migration_ops.exceptions import Refused
 from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, QuarantineItem
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import drain, lag_p95
-from tests.engine.syncing import begin_dual_write, noted, rows, run, second_connection
+from tests.engine.syncing import begin_dual_write, go_to_ramp, noted, rows, run, second_connection
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
 from tests.notes.stores import LegacyNotes, ModernNotes
@@ -584,6 +584,45 @@ def test_where_both_sides_changed_the_authority_wins_and_the_other_s_word_is_kep
     assert schema.modern_rows() == [("a", "t", ["legacy"])]
     image = BeforeImage.objects.get()
     assert (image.side, image.cause, image.image["lines"]) == ("modern", "conflict", ["modern"])
+    assert_in_step()
+
+
+BY_SQL = (
+    "UPDATE legacy_notes SET body = 'by sql' WHERE title = 't'",
+    "INSERT INTO legacy_notes (notebook, title, body) VALUES ('a', 't', 'by sql')",
+    "DELETE FROM legacy_notes WHERE title = 't'; INSERT INTO legacy_notes (notebook, title, body)"
+    " VALUES ('a', 't', 'by sql')",
+)
+
+
+@pytest.mark.parametrize("sql", BY_SQL, ids=["changed", "added", "replaced"])
+def test_what_sql_says_in_legacy_right_before_it_is_written_over_is_kept(synced: AnyMigration, sql: str) -> None:
+    """Modern has the word; which sides changed was looked up already when legacy changed as well."""
+    schema.add_rows(("a", "t", "x"))
+    drain(synced)
+    go_to_ramp(synced, percent=100)
+    change_modern(synced, NoteKey("a", "t"), ("modern",))
+    drain(interrupted(synced, "load", somebody_else(sql)))
+    drain(synced)
+    dirty.retry_now(synced)
+    drain(synced)
+    assert schema.modern_rows() == [("a", "t", ["modern"])]
+    (image,) = BeforeImage.objects.all()
+    assert (image.side, image.cause) == ("legacy", "conflict")
+    assert "by sql" in image.image["lines"]
+    assert_in_step()
+
+
+def test_what_sql_says_in_modern_right_before_it_is_written_over_is_kept(synced: AnyMigration) -> None:
+    (row,) = schema.add_rows(("a", "t", "x"))
+    drain(synced)
+    go_to_ramp(synced, percent=0)
+    run("UPDATE legacy_notes SET body = 'legacy' WHERE id = %s", row)
+    drain(interrupted(synced, "load", somebody_else("UPDATE modern_notes SET lines = ARRAY['by sql']")))
+    drain(synced)
+    assert schema.modern_rows() == [("a", "t", ["legacy"])]
+    (image,) = BeforeImage.objects.all()
+    assert (image.side, image.cause, image.image["lines"]) == ("modern", "conflict", ["by sql"])
     assert_in_step()
 
 

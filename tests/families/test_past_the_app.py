@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,13 +16,16 @@ from habits import family
 from habits.board import Board, BoardKey, add_habit
 from habits.family import Contents, Line
 from habits.migration import boards
+from habits.stores.legacy_table import LegacyTableStore
+from migration_ops.definition import Batch
 from migration_ops.models import BeforeImage
-from migration_ops.sync import applier
+from migration_ops.sync import applier, dirty
 from migration_ops.sync.dual_write import Outcome
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import rows, second_connection
+from tests.engine.syncing import rows, run, second_connection
 from tests.engine.waiting import InThread, wait_until
 from tests.families.conftest import Installation
+from tests.habits.legacy_database import insert, row
 from tests.habits.legacy_files import OWNER
 
 MONDAY = date(2025, 7, 21)
@@ -93,4 +98,42 @@ def test_a_line_that_is_just_being_added_where_modern_has_the_word_is_kept(table
     assert written_while(sql, LATER, write=add_ours).outcome is Outcome.BOTH
     assert names(table) == [["양치하기", "ours"]]
     assert kept() == [("legacy", ["양치하기", "by SQL"])]
+    assert_equal_on_both_sides()
+
+
+def test_a_row_that_was_added_where_modern_has_the_word_is_kept(table: Installation) -> None:
+    """Nobody has looked at it yet, so nothing but its content says that it belongs to this week."""
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    table.insert(row(1000, week_period="another", habits=json.loads(LATER)))
+    assert add_ours().outcome is Outcome.BOTH
+    assert names(table) == [["양치하기", "ours"]]
+    assert kept() == [("legacy", ["양치하기", "by SQL"])]
+    assert_equal_on_both_sides()
+
+
+class AddedTo(LegacyTableStore):
+    """The legacy store, with a row that somebody adds right after a board was loaded for writing the first time."""
+
+    def __init__(self, *added: dict[str, Any]) -> None:
+        super().__init__()
+        self._added = [*added]
+
+    def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
+        found = super().load(keys, lock=lock)
+        while lock and self._added:
+            added = InThread(partial(insert, self._added.pop()))
+            added.outcome()
+        return found
+
+
+def test_a_row_that_is_added_right_before_a_change_in_modern_is_carried_over_is_kept(table: Installation) -> None:
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    run("UPDATE habits SET name = 'in modern'")
+    legacy = AddedTo(row(1000, week_period="another", habits=json.loads(LATER), user_id=str(OWNER)))
+    applier.drain(replace(boards, legacy=lambda: legacy))
+    assert kept() == [("legacy", ["양치하기", "by SQL"])]
+    assert names(table) == [["in modern"]]
+    dirty.retry_now(boards)
     assert_equal_on_both_sides()
