@@ -5,11 +5,14 @@ Changes are made to the board as it is now, under its lock, never to a copy that
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import wraps
 from hashlib import blake2b
+from typing import ParamSpec
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -22,7 +25,10 @@ from habits.family.keys import NoSuchBoard, existing_key_of, key_of
 from habits.migration import boards as migration
 from migration_ops.rollout.routing import Decision
 from migration_ops.sync import dual_write
+from migration_ops.sync.carry import OvertakenError
 from migration_ops.sync.dual_write import Draft, Outcome, writing
+
+logger = logging.getLogger(__name__)
 
 Seen = str | Collection[str] | None
 """`tag` of the board that somebody looked at, or several that will do."""
@@ -68,6 +74,28 @@ def prepare(owner: UUID) -> None:
     dual_write.prepare(migration, str(owner))
 
 
+_Parameters = ParamSpec("_Parameters")
+
+_ATTEMPTS = 3
+"""Each needs somebody who changes this very week by SQL within a few milliseconds."""
+
+
+def _from_what_there_is_now(change: Callable[_Parameters, Written]) -> Callable[_Parameters, Written]:
+    """A change that would write over what somebody else has just written past the app begins anew, from that."""
+
+    @wraps(change)
+    def changed(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> Written:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return change(*arguments, **named)
+            except OvertakenError:
+                logger.info("A week was changed past the app while a family changed it; the change begins anew.")
+        return change(*arguments, **named)
+
+    return changed
+
+
+@_from_what_there_is_now
 def put(
     owner: UUID, child: str, day: date, contents: Contents, *, seen: Seen = None, must_exist: bool | None = None
 ) -> Written:
@@ -89,6 +117,7 @@ def put(
     return _written(draft)
 
 
+@_from_what_there_is_now
 def change(
     owner: UUID,
     child: str,
@@ -115,6 +144,7 @@ def change(
     return _written(draft)
 
 
+@_from_what_there_is_now
 def change_or_begin(
     owner: UUID,
     child: str,
@@ -152,6 +182,7 @@ def set_marks(
     return change(owner, child, day, marked, seen=seen, must_exist=must_exist)
 
 
+@_from_what_there_is_now
 def delete(owner: UUID, child: str, day: date, *, seen: Seen = None, must_exist: bool | None = None) -> Written:
     """Delete the week, on both sides; arguments as for `change`.
 

@@ -73,6 +73,7 @@ class Place:
         stage: as the fence keeps it.
         seen: notices about the key that were on the dirty list when the document was loaded.
         rows: the rows it was loaded from, where the authority has rows.
+        overtaken: the write replaced something of the authority that it had not seen.
         sqlstate: of the follower's failure.
     """
 
@@ -82,6 +83,7 @@ class Place:
     stage: Stage
     seen: frozenset[int] = frozenset()
     rows: tuple[str, ...] = ()
+    overtaken: bool = False
     sqlstate: str = ""
 
     @property

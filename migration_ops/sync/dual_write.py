@@ -35,7 +35,7 @@ from migration_ops.observe.metrics import Measured
 from migration_ops.patience import bounded_by, sqlstate
 from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision, Reason
-from migration_ops.sync import applier, beginning, carry, dirty, origin
+from migration_ops.sync import applier, beginning, carry, dirty, origin, overtaken
 from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
 from migration_ops.sync.follower import follow, hurried
 
@@ -71,6 +71,7 @@ def writing(migration: AnyMigration, key: Any) -> Iterator[Draft]:
     Raises:
         DatabaseError: the store that has the word could not be written, or others held what it needs for longer than
             `write_patience`; nothing was changed.
+        OvertakenError: its document was changed past the app after it was loaded; the same again begins from there.
         DocumentHeld: nothing of the document can be represented until a person has decided on its rows.
         ValueError: the block left the document of another key.
     """
@@ -172,6 +173,10 @@ def _write(place: Place) -> None:
         draft.outcome = Outcome.LATER
     else:
         draft.outcome = follow(place)
+    if draft.outcome not in (Outcome.BOTH, Outcome.DIFFERENT):
+        place.overtaken |= overtaken.in_authority(place)
+    if place.overtaken:
+        raise carry.OvertakenError(f"What the {place.side} store says was changed while it was to be written over.")
     if draft.outcome in (Outcome.FAILED, Outcome.DIFFERENT, Outcome.SWITCHED_OFF, Outcome.LATER):
         dirty.mark_keys(migration, [draft.key], side=place.side)
     if draft.outcome is Outcome.LATER:

@@ -16,7 +16,7 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import limited
 from migration_ops.patience import bounded_by, sqlstate
 from migration_ops.stages import CAPTURING
-from migration_ops.sync import carry, dirty
+from migration_ops.sync import carry, dirty, overtaken
 from migration_ops.sync.draft import Outcome, Place, put
 from migration_ops.verify.compare import judge
 
@@ -63,6 +63,8 @@ def _followed(place: Place) -> Outcome:
         in_legacy = rows.by_key().get(draft.key)
     else:
         in_legacy = carry.record_rows(migration, [draft.key], among=place.rows).by_key().get(draft.key)
+        if in_legacy is None or not place.rows:
+            place.overtaken = overtaken.in_authority(place)
         put(migration.modern(), draft.key, in_legacy)  # with what legacy made of it, such as new ids
         _refuse_if_overtaken(place)
     with connection.cursor() as cursor:
@@ -75,10 +77,9 @@ def _refuse_if_overtaken(place: Place) -> None:
     """Now that the follower's rows are locked, whoever changed them since they were loaded is on the dirty list."""
     if place.stage not in CAPTURING[place.side.other]:
         return
-    notices = dirty.speaking_of(place.migration, [place.migration.encode_key(place.draft.key)])
-    news = {notice for notice, _, side in notices if side is place.side.other} - place.seen
-    if news:
-        place.seen |= news
+    sides = overtaken.sides(place)
+    place.overtaken |= place.side in sides
+    if place.side.other in sides:
         raise _OvertakenError
 
 

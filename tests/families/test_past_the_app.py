@@ -17,9 +17,11 @@ from habits.board import Board, BoardKey, add_habit
 from habits.family import Contents, Line
 from habits.migration import boards
 from habits.stores.legacy_table import LegacyTableStore
+from habits.stores.modern import ModernStore
 from migration_ops.definition import Batch
 from migration_ops.models import BeforeImage
 from migration_ops.sync import applier, dirty
+from migration_ops.sync.carry import OvertakenError
 from migration_ops.sync.dual_write import Outcome
 from migration_ops.verify.validation import validate
 from tests.engine.syncing import rows, run, second_connection
@@ -137,3 +139,75 @@ def test_a_row_that_is_added_right_before_a_change_in_modern_is_carried_over_is_
     assert names(table) == [["in modern"]]
     dirty.retry_now(boards)
     assert_equal_on_both_sides()
+
+
+def ours_while(by_sql: Callable[[], Any]) -> Callable[[Board], Board]:
+    """Adds a line, and the first time somebody commits something between the reading and the writing."""
+    left = [by_sql]
+
+    def added(board: Board) -> Board:
+        if left:
+            InThread(left.pop()).outcome()
+        return add_habit(board, "ours")
+
+    return added
+
+
+CHANGED_IN_MODERN = (
+    "UPDATE habit_records SET status = 'red' WHERE record_date = '2025-07-23'",
+    "UPDATE habits SET name = 'by SQL'",
+)
+
+
+@pytest.fixture(params=[None, False], ids=["followed", "not followed"])
+def follower(request: pytest.FixtureRequest, settings: Any) -> None:
+    settings.DUAL_WRITE = request.param
+
+
+@pytest.mark.parametrize("stage", ["ramp", "live"])
+@pytest.mark.parametrize("sql", CHANGED_IN_MODERN, ids=["mark", "habit"])
+def test_what_sql_changes_in_modern_while_a_family_writes_there_is_not_written_over(
+    table: Installation, stage: str, sql: str, follower: None
+) -> None:
+    table.reach(stage)
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    written = family.change(OWNER, "달이", MONDAY, ours_while(partial(run, sql)))
+    assert written.board is not None
+    assert [habit.name for habit in written.board.habits][1:] == ["ours"]
+    first = written.board.habits[0]
+    assert "by SQL" in first.name or first.times[2] == "red"
+    assert ModernStore().load([KEY]).documents == [written.board]
+    assert_equal_on_both_sides()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["one more row", "the first row"])
+def test_a_row_that_is_added_while_a_family_writes_the_week_is_not_written_over(
+    table: Installation, there: bool, follower: None
+) -> None:
+    table.reach("dual_write")
+    if there:
+        family.put(OWNER, "달이", MONDAY, WEEK)
+    added = partial(
+        insert, row(1000, week_period="another", habits=json.loads(LATER), user_id=str(OWNER), theme="by SQL")
+    )
+    written = family.change_or_begin(OWNER, "달이", MONDAY, ours_while(added))
+    assert written.board is not None
+    assert [habit.name for habit in written.board.habits] == ["양치하기", "by SQL", "ours"]
+    assert written.board.theme == "by SQL"
+    assert LegacyTableStore().load([KEY]).documents == [written.board]
+    assert_equal_on_both_sides()
+
+
+def test_whoever_is_overtaken_again_and_again_is_told_so_and_nothing_is_written_over(table: Installation) -> None:
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    themes = iter(range(100))
+
+    def added(board: Board) -> Board:
+        InThread(partial(run, "UPDATE habits SET name = %s", f"by SQL {next(themes)}")).outcome()
+        return add_habit(board, "ours")
+
+    with pytest.raises(OvertakenError):
+        family.change(OWNER, "달이", MONDAY, added)
+    (board,) = ModernStore().load([KEY]).documents
+    assert [habit.name for habit in board.habits] == [f"by SQL {next(themes) - 1}"]
