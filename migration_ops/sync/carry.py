@@ -67,6 +67,7 @@ def from_legacy(
     gone = set(keys) - there.keys() if decides else legacy.absent(nowhere) if nowhere else set()
     nothing = nowhere - {said.key for said in batch.rejections}
     gone -= imported.of_others(migration, nothing & gone).keys()
+    known = _noticed(migration, Side.MODERN, conflicts)
     if conflicts:
         keep_images(migration, Side.MODERN, set(conflicts) & (there.keys() | gone), batch, at)
     if there:
@@ -74,7 +75,7 @@ def from_legacy(
     if gone:
         modern.delete(gone)
     failpoint(_SAVED)
-    _refuse_if_overtaken(migration, Side.MODERN, set(keys) - set(conflicts))
+    _refuse_if_overtaken(migration, Side.MODERN, keys, known)
     bookkeeping.record(migration, batch, looked_at=keys)
     bookkeeping.forget_merges(migration, set(keys) - there.keys())
     failpoint(_RECORDED)
@@ -122,8 +123,9 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     held = next((said for said in before.rejections if not said.accepted), None)
     if held is not None:
         raise HeldBackError(f"Row {held.row} of the legacy store is in quarantine ({held.code}); decide on it first.")
-    unaware = set(keys) - set(conflicts)
-    _refuse_if_overtaken(migration, Side.LEGACY, unaware, [link.row for link in before.links if link.key in unaware])
+    known = _noticed(migration, Side.LEGACY, conflicts)
+    rows = [link.row for link in before.links if link.key not in conflicts]
+    _refuse_if_overtaken(migration, Side.LEGACY, keys, known, rows)
     batch = modern.load(keys, lock=True)
     failpoint(_LOADED)
     gone = set(keys) - batch.by_key().keys()
@@ -136,23 +138,29 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     failpoint(_SAVED)
     keep_legacy_ids(migration, record_rows(migration, keys), batch)
     if legacy.transactional:  # also a row that was added after they were loaded
-        _refuse_if_overtaken(migration, Side.LEGACY, unaware)
+        _refuse_if_overtaken(migration, Side.LEGACY, keys, known)
     failpoint(_RECORDED)
 
 
+def _noticed(migration: AnyMigration, side: Side, keys: Collection[Any]) -> set[int]:
+    """The notices that speak of these documents, of which an image is made next."""
+    if not keys:
+        return set()
+    notices = dirty.speaking_of(migration, [migration.encode_key(key) for key in keys])
+    return {notice for notice, _, changed in notices if changed is side}
+
+
 def _refuse_if_overtaken(
-    migration: AnyMigration, side: Side, keys: Collection[Any], rows: Collection[str] = ()
+    migration: AnyMigration, side: Side, keys: Collection[Any], known: set[int], rows: Collection[str] = ()
 ) -> None:
     """Whoever changed on `side` what is locked by now is on the dirty list.
 
     Args:
-        keys: documents that the caller takes for unchanged on this side.
-        rows: theirs, as far as they are known; one that was just added has no lineage yet.
+        keys: the documents that are written over on this side.
+        known: notices about them of which an image was made.
+        rows: theirs, as far as they are known, if no notice may name them: one that was just added has no lineage yet.
     """
-    if not keys:
-        return
-    changed = dirty.pending(migration, side, [migration.encode_key(key) for key in keys])
-    if changed or dirty.naming(migration, rows):
+    if _noticed(migration, side, keys) - known or dirty.naming(migration, rows):
         raise OvertakenError(f"What the {side} store says was changed while it was to be written over.")
 
 

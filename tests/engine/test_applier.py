@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from migration_ops import failpoints, locks, quarantine
-from migration_ops.definition import AnyMigration, Batch, Rejection, Side, Span
+from migration_ops.definition import AnyMigration, Batch, Rejection, Saved, Side, Span
 from migration_ops.exceptions import Refused
 from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, QuarantineItem
 from migration_ops.sync import applier, dirty, origin
@@ -620,6 +620,33 @@ def test_what_sql_says_in_modern_right_before_it_is_written_over_is_kept(synced:
     run("UPDATE legacy_notes SET body = 'legacy' WHERE id = %s", row)
     drain(interrupted(synced, "load", somebody_else("UPDATE modern_notes SET lines = ARRAY['by sql']")))
     drain(synced)
+    assert schema.modern_rows() == [("a", "t", ["legacy"])]
+    (image,) = BeforeImage.objects.all()
+    assert (image.side, image.cause, image.image["lines"]) == ("modern", "conflict", ["by sql"])
+    assert_in_step()
+
+
+class Overtaken(ModernNotes):
+    """The modern store, which somebody changes right before it is written the first time."""
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = [hook]
+
+    def save(self, documents: Collection[Note]) -> Saved:
+        while self._hook:
+            self._hook.pop()()
+        return super().save(documents)
+
+
+def test_the_image_of_a_conflict_is_of_what_is_written_over(synced: AnyMigration) -> None:
+    """Modern changes once more after its image was made and before it is written."""
+    (row,) = schema.add_rows(("a", "t", "x"))
+    drain(synced)
+    go_to_ramp(synced, percent=0)
+    change_modern(synced, NoteKey("a", "t"), ("modern",))
+    run("UPDATE legacy_notes SET body = 'legacy' WHERE id = %s", row)
+    store = Overtaken(somebody_else("UPDATE modern_notes SET lines = ARRAY['by sql']"))
+    drain(replace(synced, modern=lambda: store))
     assert schema.modern_rows() == [("a", "t", ["legacy"])]
     (image,) = BeforeImage.objects.all()
     assert (image.side, image.cause, image.image["lines"]) == ("modern", "conflict", ["by sql"])
