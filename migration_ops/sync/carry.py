@@ -123,9 +123,8 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     held = next((said for said in before.rejections if not said.accepted), None)
     if held is not None:
         raise HeldBackError(f"Row {held.row} of the legacy store is in quarantine ({held.code}); decide on it first.")
-    known = _noticed(migration, Side.LEGACY, conflicts)
-    rows = [link.row for link in before.links if link.key not in conflicts]
-    _refuse_if_overtaken(migration, Side.LEGACY, keys, known, rows)
+    known = _noticed(migration, Side.LEGACY, conflicts, [link.row for link in before.links if link.key in conflicts])
+    _refuse_if_overtaken(migration, Side.LEGACY, keys, known, [link.row for link in before.links])
     batch = modern.load(keys, lock=True)
     failpoint(_LOADED)
     gone = set(keys) - batch.by_key().keys()
@@ -142,12 +141,16 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     failpoint(_RECORDED)
 
 
-def _noticed(migration: AnyMigration, side: Side, keys: Collection[Any]) -> set[int]:
-    """The notices that speak of these documents, of which an image is made next."""
+def _noticed(migration: AnyMigration, side: Side, keys: Collection[Any], rows: Collection[str] = ()) -> set[int]:
+    """The notices that say that these documents changed on this side.
+
+    Args:
+        rows: theirs in legacy, as far as they are known; one that was just added has no lineage yet.
+    """
     if not keys:
         return set()
     notices = dirty.speaking_of(migration, [migration.encode_key(key) for key in keys])
-    return {notice for notice, _, changed in notices if changed is side}
+    return {notice for notice, _, changed in notices if changed is side} | dirty.naming(migration, rows)
 
 
 def _refuse_if_overtaken(
@@ -156,11 +159,10 @@ def _refuse_if_overtaken(
     """Whoever changed on `side` what is locked by now is on the dirty list.
 
     Args:
-        keys: the documents that are written over on this side.
-        known: notices about them of which an image was made.
-        rows: theirs, as far as they are known, if no notice may name them: one that was just added has no lineage yet.
+        keys: the documents that are written over on this side; `rows` as for `_noticed`.
+        known: notices about them of which an image is made.
     """
-    if _noticed(migration, side, keys) - known or dirty.naming(migration, rows):
+    if _noticed(migration, side, keys, rows) - known:
         raise OvertakenError(f"What the {side} store says was changed while it was to be written over.")
 
 

@@ -155,12 +155,16 @@ def of_keys(migration: AnyMigration, keys: Collection[Any]) -> list[int]:
         return [notice for (notice,) in cursor.fetchall()]
 
 
-def naming(migration: AnyMigration, rows: Collection[str]) -> bool:
-    """Whether a notice, taken by somebody or not, names one of these legacy rows."""
+def naming(migration: AnyMigration, rows: Collection[str]) -> set[int]:
+    """Ids of the notices, taken by somebody or not, that name one of these legacy rows."""
     if not rows:
-        return False
-    sql = "SELECT count(*) FROM migration_ops_dirtykey WHERE migration = %s AND row = ANY(%s)"
-    return _count(sql, migration.name, list(rows)) > 0
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM migration_ops_dirtykey WHERE migration = %s AND row = ANY(%s)",
+            [migration.name, list(rows)],
+        )
+        return {notice for (notice,) in cursor.fetchall()}
 
 
 def remaining(migration: AnyMigration) -> int:
@@ -236,7 +240,7 @@ def is_due(migration: AnyMigration, *, noted: datetime, due: datetime) -> bool:
     )
 
 
-def _count(sql: str, *parameters: str | datetime | list[str]) -> int:
+def _count(sql: str, *parameters: str | datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return int(cursor.fetchone()[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,8 +57,9 @@ def _followed(place: Place) -> Outcome:
     migration, draft = place.migration, place.draft
     if place.side is Side.MODERN:
         put(migration.legacy(), draft.key, draft.document)
+        news = overtaken.sides(place)
         rows = carry.record_rows(migration, [draft.key])
-        _refuse_if_overtaken(place)  # by now the list also speaks of rows that had no lineage yet
+        _refuse_if_overtaken(place, news)  # rows that were added have a lineage only now, and rows that went had one
         carry.keep_legacy_ids(migration, rows, Batch([] if draft.document is None else [draft.document]))
         in_legacy = rows.by_key().get(draft.key)
     else:
@@ -73,12 +74,16 @@ def _followed(place: Place) -> Outcome:
     return Outcome.BOTH if _verified(place, in_legacy) else Outcome.DIFFERENT
 
 
-def _refuse_if_overtaken(place: Place) -> None:
-    """Now that the follower's rows are locked, whoever changed them since they were loaded is on the dirty list."""
+def _refuse_if_overtaken(place: Place, news: Collection[Side] = ()) -> None:
+    """Now that the follower's rows are locked, whoever changed them since they were loaded is on the dirty list.
+
+    Args:
+        news: the sides on which the list said so already.
+    """
     if place.stage not in CAPTURING[place.side.other]:
         return
-    sides = overtaken.sides(place)
-    place.overtaken |= place.side in sides
+    sides = overtaken.sides(place).union(news)
+    place.overtaken |= place.side is Side.MODERN and place.side in sides
     if place.side.other in sides:
         raise _OvertakenError
 

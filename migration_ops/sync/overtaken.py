@@ -31,4 +31,4 @@ def _by_added_rows(place: Place) -> bool:
     if place.draft.document is None:
         return False  # a copy of each row that was removed is in the archive
     links = place.store.load([place.draft.key]).links
-    return dirty.naming(place.migration, {link.row for link in links} - {*place.rows})
+    return bool(dirty.naming(place.migration, {link.row for link in links} - {*place.rows}))
