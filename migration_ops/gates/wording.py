@@ -26,7 +26,7 @@ def duration(length: timedelta | float) -> Sentence:
 def spelled(length: timedelta) -> str:
     """A timedelta to the second, as Python writes it: `1 day, 2:30:00`."""
     days, rest = f"{length.days}", str(length - timedelta(days=length.days))
-    if length.days in (1, -1):
+    if length.days == 1:
         return said("%(days)s day, %(rest)s", days=days, rest=rest)
     return said("%(days)s days, %(rest)s", days=days, rest=rest) if length.days else rest
 
