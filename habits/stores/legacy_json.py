@@ -55,6 +55,7 @@ from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.patience import bounded
 from migration_ops.sentence import said
 from migration_ops.sync.bookkeeping import accepted_rows
+from migration_ops.sync.carry import OvertakenError
 
 ResultT = TypeVar("ResultT")
 
@@ -106,6 +107,7 @@ class LegacyJsonStore:
         self._migration = migration
         self._patience = patience
         self._index = FileIndex(self._path, settings.VAR_DIR / "spool")
+        self._claimed: dict[BoardKey, list[str]] = {}
 
     def without_rejected(self) -> LegacyJsonStore:
         store = copy(self)
@@ -147,7 +149,15 @@ class LegacyJsonStore:
                 return page
 
     def load(self, keys: Collection[BoardKey], *, lock: bool = False) -> Batch[BoardKey, Board]:
-        return self._read(lambda snapshot: self._load(snapshot, keys)).batch()
+        """As `Store.load`. Nobody can be kept from changing a file: with `lock`, this store does not write over rows of
+        these boards that are no longer what they were."""
+
+        def read(snapshot: Snapshot) -> Assembly:
+            if lock:
+                self._claimed |= _contents(snapshot, keys)
+            return self._load(snapshot, keys)
+
+        return self._read(read).batch()
 
     def absent(self, keys: Collection[BoardKey]) -> set[BoardKey]:
         by_text = {encode_key(key): key for key in keys}
@@ -160,18 +170,19 @@ class LegacyJsonStore:
         Raises:
             DocumentHeld: a row of one of them is in quarantine; nobody but a person may decide what becomes of it.
             LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
+            OvertakenError: somebody changed one of them after it was loaded for writing; the file is as it was.
         """
         boards = {board.key: board for board in documents}
-        return self._write(lambda snapshot: changes.save(snapshot, boards, self._writable(snapshot, boards)))
+        return self._write(lambda snapshot: changes.save(snapshot, boards, self._writable(snapshot, boards)), boards)
 
     def delete(self, keys: Collection[BoardKey]) -> int:
         """Remove the rows of these boards, after a copy of each went to the archive; how many boards there were.
 
         Raises:
             DocumentHeld: a row of one of them is in quarantine.
-            LegacyFileError: the file cannot be replaced, or others keep it locked; it is as it was.
+            LegacyFileError, OvertakenError: as for `save`.
         """
-        return self._write(lambda snapshot: changes.delete(snapshot, self._writable(snapshot, keys)))
+        return self._write(lambda snapshot: changes.delete(snapshot, self._writable(snapshot, keys)), keys)
 
     def sample(self, size: int, seed: int, *, limit: int, after: Cursor | None = None) -> Page[BoardKey, Board]:
         """Which boards are chosen depends on the seed and the keys in the file alone."""
@@ -205,7 +216,7 @@ class LegacyJsonStore:
         owner = owner_of(unit)
         if owner is None or not users_among([str(owner)]):
             raise UnusableInput(f"There is no user {unit}; create the account first.")
-        return self._write(lambda snapshot: changes.give_owner(snapshot, _positions(rows), owner))
+        return self._write(lambda snapshot: changes.give_owner(snapshot, _positions(rows), owner), ())
 
     def prepare(self, working: Callable[[], None]) -> None:
         """Bring the index up to date. A file of 1 GB takes a minute and more, whoever does it."""
@@ -237,24 +248,32 @@ class LegacyJsonStore:
                 self._index.discard()
         raise LegacyFileError(f"{self._path} was changed {_ATTEMPTS} times while it was being read; try again later.")
 
-    def _write(self, plan: Callable[[Snapshot], changes.Planned[ResultT]]) -> ResultT:
-        """Replace the file by what `plan` makes of its present version."""
+    def _write(self, plan: Callable[[Snapshot], changes.Planned[ResultT]], keys: Collection[BoardKey]) -> ResultT:
+        """Replace the file by what `plan`, which is about these boards, makes of its present version."""
         for _ in range(_ATTEMPTS):
             try:
                 with (
                     rewriting(self._path, patience=bounded(self._patience)) as target,
                     self._index.snapshot() as snapshot,
                 ):
+                    self._refuse_if_overtaken(snapshot, keys)
                     wanted, going, result = plan(snapshot)
                     if wanted:
                         archive(self._migration, going)
                         apply(wanted, snapshot, self._index, target)
+                    for key in keys:
+                        self._claimed.pop(key, None)
                     return result
             except FileChangedError:
                 self._index.discard()
         raise LegacyFileError(
             f"{self._path} was changed {_ATTEMPTS} times while it was being written; it is as it was."
         )
+
+    def _refuse_if_overtaken(self, snapshot: Snapshot, keys: Collection[BoardKey]) -> None:
+        claimed = {key: self._claimed[key] for key in keys if key in self._claimed}
+        if claimed and _contents(snapshot, claimed) != claimed:
+            raise OvertakenError(f"A week in {self._path} was changed while it was to be written over.")
 
     def _page(self, snapshot: Snapshot, span: Span, limit: int) -> tuple[Page[BoardKey, Board], set[str]]:
         entries, exhausted = _entries_of_page(snapshot, span, limit)
@@ -302,6 +321,16 @@ class LegacyJsonStore:
             culprit = holding[0]
             raise DocumentHeld(f"Row {culprit.row} is in quarantine ({culprit.code}), so its board was not written.")
         return assembly.boards
+
+
+def _contents(snapshot: Snapshot, keys: Collection[BoardKey]) -> dict[BoardKey, list[str]]:
+    """What the rows of each of these boards say, wherever in the file they are."""
+    found: dict[BoardKey, list[str]] = {key: [] for key in keys}
+    by_text = {encode_key(key): key for key in keys}
+    for entry in snapshot.among("key", by_text):
+        if entry.key is not None:
+            found[by_text[entry.key]].append(entry.fingerprint)
+    return {key: sorted(fingerprints) for key, fingerprints in found.items()}
 
 
 def _entries_of_page(snapshot: Snapshot, span: Span, limit: int) -> tuple[list[Entry], bool]:

@@ -4,12 +4,13 @@ modern cannot be read."""
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import Error, OperationalError
 
 from migration_ops.backfill.errors import Kind, kind
-from migration_ops.definition import AnyMigration, Batch, Side
+from migration_ops.definition import AnyMigration, Batch, RowStore, Side, Store
 from migration_ops.exceptions import MigrationOpsError
 from migration_ops.rollout import fallback
 from migration_ops.rollout.routing import Decision, Reason
@@ -18,7 +19,23 @@ from migration_ops.sync import dirty
 logger = logging.getLogger(__name__)
 
 
-def loaded(migration: AnyMigration, key: Any, decision: Decision) -> tuple[Decision, Batch[Any, Any]]:
+AnyStore = Store[Any, Any] | RowStore[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Who has the word for a write, the store that is to be written, and what it says.
+
+    Attributes:
+        store: the one that loaded the document: it may know what it must not write over.
+    """
+
+    decision: Decision
+    store: AnyStore
+    found: Batch[Any, Any]
+
+
+def loaded(migration: AnyMigration, key: Any, decision: Decision) -> Beginning:
     """The document of this key, locked, for a caller who holds the key's lock; and who has the word for this write.
 
     Legacy takes it where modern fails, if it knows everything about the key: then the key is on the dirty list with
@@ -27,24 +44,25 @@ def loaded(migration: AnyMigration, key: Any, decision: Decision) -> tuple[Decis
     Raises:
         Exception: what the store that has the word raised, where no other may take it.
     """
+    store = migration.store(decision.side)
     if not fallback.is_possible(decision):
-        return decision, migration.store(decision.side).load([key], lock=True)
+        return Beginning(decision, store, store.load([key], lock=True))
+    legacy = migration.legacy()
     if fallback.modern_is_left_alone(migration):
-        known = _all_that_counts(migration, key)
-        if known is None:
-            return decision, _from_modern(migration, key)
-        return fallback.by_legacy(decision, Reason.BREAKER), known
+        known = _all_that_counts(migration, legacy, key)
+        if known is not None:
+            return Beginning(fallback.by_legacy(decision, Reason.BREAKER), legacy, known)
+        return Beginning(decision, store, _from_modern(migration, store, key))
     try:
-        return decision, _from_modern(migration, key)
+        return Beginning(decision, store, _from_modern(migration, store, key))
     except Exception as failure:
-        found = _from_legacy(migration, key, failure)
+        found = _from_legacy(migration, legacy, key, failure)
         logger.warning("Modern could not be read, and a write began from legacy.", exc_info=failure)
-        return fallback.by_legacy(decision, Reason.FALLBACK), found
+        return Beginning(fallback.by_legacy(decision, Reason.FALLBACK), legacy, found)
 
 
-def _from_modern(migration: AnyMigration, key: Any) -> Batch[Any, Any]:
+def _from_modern(migration: AnyMigration, modern: AnyStore, key: Any) -> Batch[Any, Any]:
     """Somebody who holds the very row may be changing it past the app: he is waited for as ever, not written over."""
-    modern = migration.modern()
     with fallback.reported(migration):
         try:
             with fallback.hurried():
@@ -57,9 +75,9 @@ def _from_modern(migration: AnyMigration, key: Any) -> Batch[Any, Any]:
     return modern.load([key], lock=True)
 
 
-def _from_legacy(migration: AnyMigration, key: Any, failure: Exception) -> Batch[Any, Any]:
+def _from_legacy(migration: AnyMigration, legacy: AnyStore, key: Any, failure: Exception) -> Batch[Any, Any]:
     try:
-        found = _all_that_counts(migration, key)
+        found = _all_that_counts(migration, legacy, key)
     except (Error, MigrationOpsError, OSError) as second:
         raise failure from second
     if found is None:
@@ -67,10 +85,10 @@ def _from_legacy(migration: AnyMigration, key: Any, failure: Exception) -> Batch
     return found
 
 
-def _all_that_counts(migration: AnyMigration, key: Any) -> Batch[Any, Any] | None:
+def _all_that_counts(migration: AnyMigration, legacy: AnyStore, key: Any) -> Batch[Any, Any] | None:
     """What legacy says of the key; None where modern alone knows something: a change that was not carried over, or the
     document, because a row of it in legacy cannot be represented."""
     if dirty.pending(migration, Side.MODERN, [migration.encode_key(key)]):
         return None
-    found = migration.legacy().load([key], lock=True)
+    found = legacy.load([key], lock=True)
     return None if any(not said.accepted for said in found.rejections) else found

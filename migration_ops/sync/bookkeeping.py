@@ -207,6 +207,18 @@ def old_keys(migration: AnyMigration, rows: Collection[str]) -> dict[str, str | 
         return dict(cursor.fetchall())
 
 
+def unlike(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]:
+    """Keys of which a row of this batch says something that no row of theirs said when it was last recorded."""
+    by_text = {migration.encode_key(link.key): link.key for link in batch.links}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT key, fingerprint FROM migration_ops_lineage WHERE migration = %s AND source = %s AND key = ANY(%s)",
+            [migration.name, migration.rows_from, list(by_text)],
+        )
+        recorded = {(by_text[key], fingerprint) for key, fingerprint in cursor.fetchall()}
+    return {link.key for link in batch.links if (link.key, link.fingerprint) not in recorded}
+
+
 def accepted_rows(migration_name: str, rows: Collection[str], *, source: str = "") -> dict[str, str]:
     """Content fingerprint by row, for those of the rows that a person accepted to stay behind.
 

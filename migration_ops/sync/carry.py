@@ -123,6 +123,8 @@ def from_modern(migration: AnyMigration, keys: Collection[Any], *, conflicts: Co
     held = next((said for said in before.rejections if not said.accepted), None)
     if held is not None:
         raise HeldBackError(f"Row {held.row} of the legacy store is in quarantine ({held.code}); decide on it first.")
+    if not legacy.captured_tables:
+        conflicts = set(conflicts) | bookkeeping.unlike(migration, before)
     known = _noticed(migration, Side.LEGACY, conflicts, [link.row for link in before.links if link.key in conflicts])
     _refuse_if_overtaken(migration, Side.LEGACY, keys, known, [link.row for link in before.links])
     batch = modern.load(keys, lock=True)

@@ -98,8 +98,8 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
     usual = routing.authority(migration, migration.unit(key), now)
     synced = now.stage in applier.SYNCED
     decision, seen = _settled(migration, key, usual) if synced else (usual, frozenset[int]())
-    decision, found = beginning.loaded(migration, key, decision)
-    store = migration.store(decision.side)
+    begun = beginning.loaded(migration, key, decision)
+    decision, store, found = begun.decision, begun.store, begun.found
     if _is_held(migration, key, decision, found):
         decision = replace(decision, side=Side.LEGACY, reason=Reason.QUARANTINED)
         store = migration.legacy().without_rejected()

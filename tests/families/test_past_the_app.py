@@ -114,6 +114,50 @@ def test_a_row_that_was_added_where_modern_has_the_word_is_kept(table: Installat
     assert_equal_on_both_sides()
 
 
+def edit(installation: Installation) -> None:
+    """Add a line to the only week in the file, as somebody with an editor does."""
+    assert installation.file is not None
+    known = json.loads(installation.file.read_text(encoding="utf-8"))
+    known["records"][0]["habits"].append({"id": 2, "name": "by hand", "times": []})
+    installation.file.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
+
+
+def add_ours_while_somebody_edits(installation: Installation) -> family.Written:
+    edits = iter([edit])
+
+    def added(board: Board) -> Board:
+        for edit_once in edits:
+            edit_once(installation)
+        return add_habit(board, "ours")
+
+    return family.change(OWNER, "달이", MONDAY, added)
+
+
+def test_a_line_that_is_added_to_the_file_during_a_write_is_not_written_over(file: Installation) -> None:
+    """No lock holds those who know none: the write sees that its week has changed, and begins anew."""
+    file.reach("dual_write")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    assert add_ours_while_somebody_edits(file).outcome is Outcome.BOTH
+    assert names(file) == [["양치하기", "by hand", "ours"]]
+    assert_equal_on_both_sides()
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_line_that_nobody_has_noticed_in_the_file_yet_is_kept_where_modern_has_the_word(
+    file: Installation, when: str
+) -> None:
+    file.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    if when == "before":
+        edit(file)
+        add_ours()
+    else:
+        add_ours_while_somebody_edits(file)
+    assert names(file) == [["양치하기", "ours"]]
+    assert kept() == [("legacy", ["양치하기", "by hand"])]
+    assert_equal_on_both_sides()
+
+
 class AddedTo(LegacyTableStore):
     """The legacy store, with a row that somebody adds right after a board was loaded for writing the first time."""
 
