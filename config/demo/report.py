@@ -14,7 +14,7 @@ PARTS = {
     "boards_written": "boards written",
     "boards_unchanged": "boards that were there already",
     "boards_merged": "rows merged into the board of another row",
-    "rows_quarantined": "rows in quarantine, waiting for a person",
+    "rows_quarantined": "rows in quarantine",
 }
 
 
