@@ -123,7 +123,11 @@ def listing(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = 
     def look(word: Word) -> tuple[set[Any], Decision]:
         listed = _listed(migration, unit, wanted, word.usual.side)
         exceptions = _exceptions(word, unit, wanted)
-        return (listed - exceptions.keys()) | _load_each(word, exceptions, whole).keys(), word.usual
+        elsewhere = {key: decision for key, decision in exceptions.items() if decision != word.usual}
+        if word.usual.side is Side.LEGACY:  # legacy lists the key of a row although nothing of it can be shown
+            behind = map(migration.decode_key, dirty.left_behind(migration, migration.unit_prefix(unit)))
+            elsewhere |= dict.fromkeys((listed & set(behind)) - exceptions.keys(), word.usual)
+        return (listed - elsewhere.keys()) | _load_each(word, elsewhere, whole).keys(), word.usual
 
     return Listing(*_answered(migration, unit, look))
 
@@ -147,7 +151,8 @@ def _answered(
         if not fallback.is_possible(usual):
             found, decision = look(Word(migration, usual))
         elif fallback.modern_is_left_alone(migration):
-            found, decision = look(LegacyStandsIn(migration, usual, Reason.BREAKER))
+            with fallback.hurried():
+                found, decision = look(LegacyStandsIn(migration, usual, Reason.BREAKER))
         else:
             try:
                 with fallback.reported(migration), fallback.hurried():
@@ -170,7 +175,8 @@ def _instead(
     failure: Exception,
 ) -> tuple[Found, Decision]:
     try:
-        answer = look(LegacyStandsIn(migration, usual, Reason.FALLBACK, failure))
+        with fallback.hurried():
+            answer = look(LegacyStandsIn(migration, usual, Reason.FALLBACK, failure))
     except (Error, MigrationOpsError, OSError) as second:
         if second is failure:
             raise

@@ -76,10 +76,15 @@ SELECT lineage.key FROM migration_ops_dirtykey AS dirty
  WHERE dirty.migration = %(migration)s AND lineage.key {are_meant}
  UNION
 SELECT key FROM migration_ops_quarantineitem
- WHERE migration = %(migration)s AND source = '' AND status <> 'resolved' AND key {are_meant}
+ WHERE migration = %(migration)s AND source = '' AND status = 'open' AND key {are_meant}
 """
 _EXCEPTIONAL_OF_PREFIX = _EXCEPTIONAL.format(are_meant="LIKE %(begins)s")
 _EXCEPTIONAL_AMONG = _EXCEPTIONAL.format(are_meant="= ANY(%(keys)s)")
+
+_LEFT_BEHIND = """
+SELECT DISTINCT key FROM migration_ops_quarantineitem
+ WHERE migration = %s AND source = '' AND status = 'accepted' AND key LIKE %s
+"""
 
 _DEFER = """
 UPDATE migration_ops_dirtykey
@@ -259,15 +264,25 @@ def sides(migration: AnyMigration, keys: Collection[str]) -> set[tuple[str, Side
 
 
 def exceptional(migration: AnyMigration, prefix: str) -> set[str]:
-    """Encoded keys with this beginning that are on the list, or of which a row is in quarantine, accepted or not."""
+    """Encoded keys with this beginning that are on the list, or of which a row waits in quarantine."""
     with connection.cursor() as cursor:
-        begins = prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        cursor.execute(_EXCEPTIONAL_OF_PREFIX, {"migration": migration.name, "begins": begins})
+        cursor.execute(_EXCEPTIONAL_OF_PREFIX, {"migration": migration.name, "begins": _begins(prefix)})
         return {key for (key,) in cursor.fetchall()}
 
 
+def left_behind(migration: AnyMigration, prefix: str) -> set[str]:
+    """Encoded keys with this beginning of which somebody accepted that a row is not represented."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEFT_BEHIND, [migration.name, _begins(prefix)])
+        return {key for (key,) in cursor.fetchall()}
+
+
+def _begins(prefix: str) -> str:
+    return prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+
+
 def exceptional_among(migration: AnyMigration, keys: Collection[str]) -> set[str]:
-    """Those of these encoded keys that are on the list, or of which a row is in quarantine, accepted or not."""
+    """Those of these encoded keys that are on the list, or of which a row waits in quarantine."""
     with connection.cursor() as cursor:
         cursor.execute(_EXCEPTIONAL_AMONG, {"migration": migration.name, "keys": list(keys)})
         return {key for (key,) in cursor.fetchall()}

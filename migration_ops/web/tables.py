@@ -45,7 +45,7 @@ def reads(room: Room) -> Table:
         elif side == Side.MODERN:
             where["outcome__in"] = f"{ReadOutcome.ERROR},{ReadOutcome.OK}"
         share = wording.percent(round(Decimal(100 * many) / everything, 1))
-        behind = rows("metric", **where, outcome__in=",".join(sorted(bad))) if bad else ""
+        behind = rows("metric", **{**where, "outcome__in": ",".join(sorted(bad))}) if bad else ""
         numbers = (count(many, rows("metric", **where)), Number(share), count(sum(bad.values()), behind))
         label = f"{wording.SIDES.get(side, side)}: {wording.REASONS.get(cohort, cohort) if cohort else '–'}"
         return Line(label, numbers, "bad" if bad else "")

@@ -159,6 +159,11 @@ def test_the_share_of_modern_is_what_the_router_makes_of_it(now: State, modern: 
     assert 100 * sides.count(Side.MODERN) / len(units) == pytest.approx(modern, abs=2)
 
 
+def test_reads_of_modern_that_nobody_could_answer_are_shown(busy: AnyMigration) -> None:
+    measure(1, name="read", side="modern", outcome="error", sqlstate="55P03", cohort="stage")
+    assert row(page(member("viewers"), busy), "Modern: stage") == ["1", "1 %", "1"]
+
+
 def test_a_kill_and_a_hold_are_loud(busy: AnyMigration) -> None:
     control.kill(busy, actor="ops")
     control.hold(busy, actor="ops")

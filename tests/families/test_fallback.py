@@ -16,8 +16,10 @@ from habits.board import BoardKey
 from habits.family import Cell, Contents, Line
 from habits.migration import boards
 from habits.stores.modern import ModernStore
+from migration_ops import quarantine
+from migration_ops.backfill import service
 from migration_ops.definition import Side
-from migration_ops.models import DirtyKey, Metric
+from migration_ops.models import DirtyKey, Metric, QuarantineItem
 from migration_ops.observe import metrics
 from migration_ops.rollout import fallback, reading
 from migration_ops.rollout.pinning import pinned
@@ -25,7 +27,7 @@ from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import applier, dirty
 from migration_ops.sync.dual_write import Outcome
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import rows, run, second_connection
+from tests.engine.syncing import go_to_ramp, rows, run, second_connection
 from tests.engine.waiting import InThread, wait_until
 from tests.families.conftest import Installation
 from tests.families.test_follower_faults import locked, sql_fault
@@ -128,6 +130,29 @@ def test_a_board_that_modern_alone_can_know_is_not_answered_from_legacy(table: I
     assert served(family.board(OWNER, "달이", MONDAY).served) == ("modern", "bucket")
     with FAULTS["missing"][1](), pytest.raises(Error):
         family.board(OWNER, "달이", MONDAY)
+
+
+def test_a_week_of_which_a_row_was_left_behind_by_decision_takes_no_list_away(table: Installation) -> None:
+    table.insert(row(1001, week_period="odd", week_start_date="2025-07-14", habits=7))
+    table.reach("dual_write")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    service.start(boards, service.Request(actor="test"))
+    quarantine.accept(boards, list(QuarantineItem.objects.values_list("pk", flat=True)), actor="test")
+    go_to_ramp(boards, percent=100)
+    with FAULTS["missing"][1]():
+        (child,) = family.children(OWNER).children
+        assert (child.weeks, served(family.children(OWNER).served)) == (1, ("legacy", "fallback"))
+        assert [board.key.week_start for board in family.weeks(OWNER, "달이").boards] == [MONDAY]
+
+
+def test_where_legacy_keeps_a_read_waiting_as_well_it_ends_in_time(table: Installation) -> None:
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    with FAULTS["missing"][1](), locked("habit_tracker"):
+        began = time.monotonic()
+        with pytest.raises(Error, match="weeks"):
+            family.board(OWNER, "달이", MONDAY)
+        assert time.monotonic() - began < IN_TIME
 
 
 def test_a_pinned_read_stays_where_it_was_pinned_to(table: Installation) -> None:

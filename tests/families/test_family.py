@@ -157,15 +157,16 @@ def test_weeks_that_are_not_shown_are_not_read(table: Installation, side: Side) 
 def test_whether_anything_is_an_exception_is_asked_once_a_read(table: Installation, side: Side) -> None:
     table.reach("dual_write")
     family.put(OWNER, "달이", MONDAY, WEEK)
-    for read in (
-        lambda: family.children(OWNER),
-        lambda: family.week_list(OWNER, "달이"),
-        lambda: family.weeks(OWNER, "달이"),
-        lambda: family.board(OWNER, "달이", MONDAY),
+    left_behind = 1 if side is Side.LEGACY else 0  # rows that are listed there although nothing of them can be shown
+    for read, times in (
+        (lambda: family.children(OWNER), 1 + left_behind),
+        (lambda: family.week_list(OWNER, "달이"), 1),
+        (lambda: family.weeks(OWNER, "달이"), 1),
+        (lambda: family.board(OWNER, "달이", MONDAY), 1),
     ):
         with pinned(side), CaptureQueriesContext(connection) as asked:
             read()
-        assert len([query for query in asked if "quarantine" in query["sql"] or "dirtykey" in query["sql"]]) == 1
+        assert len([query for query in asked if "quarantine" in query["sql"] or "dirtykey" in query["sql"]]) == times
 
 
 def test_a_child_of_another_family_does_not_exist(installation: Installation, stage: str) -> None:
