@@ -162,8 +162,11 @@ def _differing(migration: AnyMigration, since: int) -> list[str]:
 
 
 def _failed(served: Totals, shadow: Totals, side: Side) -> tuple[int, int]:
-    """How many reads in this store failed, be it that another answered instead, and of how many."""
-    failed = served.of(ReadOutcome.ERROR, ReadOutcome.FALLBACK, side=side)
+    """How many reads in this store failed, be it that another answered instead, and of how many.
+
+    Those that the breaker spared it count as well: an outage says the same to the gate with a breaker as without.
+    """
+    failed = served.of(ReadOutcome.ERROR, ReadOutcome.FALLBACK, ReadOutcome.SPARED, side=side)
     failed += shadow.of(ShadowOutcome.ERROR, side=side)
     return failed, served.of(side=side) + shadow.of(*_COMPARED, side=side)
 

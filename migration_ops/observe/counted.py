@@ -119,10 +119,10 @@ SELECT to_timestamp(floor(extract(epoch FROM clock_timestamp()) / %(slot)s) * %(
   FROM generate_series(%(slots)s - 1, 0, -1) AS n
 """
 
-# A read that modern failed is counted there, and was answered by legacy; one that failed was answered by nobody.
+# A read that modern failed, or was spared, is counted there and was answered by legacy; one that failed, by nobody.
 _DAY_COUNTS = f"""
 SELECT to_timestamp(floor(extract(epoch FROM minute) / %(slot)s) * %(slot)s), name,
-       CASE outcome WHEN '{ReadOutcome.FALLBACK}' THEN '{Side.LEGACY}' ELSE side END,
+       CASE WHEN outcome IN ('{ReadOutcome.FALLBACK}', '{ReadOutcome.SPARED}') THEN '{Side.LEGACY}' ELSE side END,
        coalesce(sum(count) FILTER (WHERE outcome <> '{ReadOutcome.ERROR}'), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = ANY(%(attempted)s)), 0)::bigint,
        coalesce(sum(count) FILTER (WHERE outcome = ANY(%(attempted)s) AND outcome <> %(succeeded)s), 0)::bigint

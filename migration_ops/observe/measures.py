@@ -54,6 +54,9 @@ class ReadOutcome(StrEnum):
     FALLBACK = "fallback"
     """Modern failed, and legacy answered instead."""
 
+    SPARED = "spared"
+    """Modern had failed often and was left alone, and legacy answered instead."""
+
     ERROR = "error"
     """It failed, and nobody answered."""
 

@@ -153,6 +153,8 @@ def _answered(
         elif fallback.modern_is_left_alone(migration):
             with fallback.hurried():
                 found, decision = look(LegacyStandsIn(migration, usual, Reason.BREAKER))
+            _count(migration, usual, ReadOutcome.SPARED, began)
+            return found, decision
         else:
             try:
                 with fallback.reported(migration), fallback.hurried():

@@ -23,15 +23,18 @@ def _since(room: Room, *, hours: int) -> str:
     return (room.at - hours * counted.HOUR).isoformat(timespec="seconds")
 
 
+_INSTEAD = {ReadOutcome.FALLBACK.value: Reason.FALLBACK, ReadOutcome.SPARED.value: Reason.BREAKER}
+"""Outcomes of reads that are counted for modern, whose turn it was, and were answered by legacy for this reason."""
+
+
 def reads(room: Room) -> Table:
     """Reads of the last hour, by the store that answered and the reason."""
     totals: dict[tuple[str, str], int] = defaultdict(int)
     failed: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for each in room.served.reads:
         if each.hour:
-            # Counted for modern, which was asked first.
-            instead = each.outcome == ReadOutcome.FALLBACK
-            place = (Side.LEGACY.value, Reason.FALLBACK.value) if instead else (each.side, each.cohort)
+            reason = _INSTEAD.get(each.outcome)
+            place = (each.side, each.cohort) if reason is None else (Side.LEGACY.value, reason.value)
             totals[place] += each.hour
             if each.outcome != counted.OK:
                 failed[place][each.outcome] += each.hour
@@ -40,8 +43,9 @@ def reads(room: Room) -> Table:
 
     def line_of(side: str, cohort: str, many: int, bad: Mapping[str, int]) -> Line:
         where = {**said, "side__exact": side, "cohort__exact": cohort}
-        if cohort == Reason.FALLBACK:
-            where = {**said, "outcome__exact": ReadOutcome.FALLBACK}
+        instead = next((outcome for outcome, reason in _INSTEAD.items() if reason == cohort), None)
+        if instead is not None:
+            where = {**said, "outcome__exact": instead}
         elif side == Side.MODERN:
             where["outcome__in"] = f"{ReadOutcome.ERROR},{ReadOutcome.OK}"
         share = wording.percent(round(Decimal(100 * many) / everything, 1))

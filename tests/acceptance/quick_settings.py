@@ -17,6 +17,5 @@ MIGRATION_OPS = {
     "METRICS_FLUSH": timedelta(milliseconds=300),
     "EVALUATE_INTERVAL": timedelta(milliseconds=500),
     "COOL_DOWN": timedelta(seconds=1),
-    "BREAKER_FAILURES": 100_000,  # a breaker that is open hides from the gate how many reads would fail
     "SYNC_HEARTBEAT": timedelta(milliseconds=200),
 }

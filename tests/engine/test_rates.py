@@ -228,7 +228,9 @@ def test_modern_reads_are_counted_wherever_modern_was_read(ramped: AnyMigration)
     assert gate.message == ("0 of 2,995 modern reads at this step failed: with 95 % confidence fewer than 0.1 % do.")
 
 
-@pytest.mark.parametrize(("what", "outcome"), [("read", "error"), ("read", "fallback"), ("shadow_read", "error")])
+@pytest.mark.parametrize(
+    ("what", "outcome"), [("read", "error"), ("read", "fallback"), ("read", "spared"), ("shadow_read", "error")]
+)
 def test_a_modern_read_that_failed_counts_whoever_answered_instead(
     ramped: AnyMigration, what: str, outcome: str
 ) -> None:

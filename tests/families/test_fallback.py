@@ -190,12 +190,17 @@ def test_a_process_whose_reads_failed_often_asks_legacy_at_once_and_then_tries_o
     }
     table.reach("ramp")
     family.put(OWNER, "달이", MONDAY, WEEK)
+    counted()
     with locked("weeks"):
         reasons = [served(family.board(OWNER, "달이", MONDAY).served) for _ in range(2)]
         began = time.monotonic()
         reasons += [served(family.board(OWNER, "달이", MONDAY).served) for _ in range(10)]
         assert time.monotonic() - began < 3  # ten in a row that wait would take as long
     assert reasons == [("legacy", "fallback")] * 2 + [("legacy", "breaker")] * 10
+    assert counted() == [
+        ("modern", "fallback", "55P03", "bucket"),
+        ("modern", "spared", "", "bucket"),
+    ], "an outage says the same to the gate of reads with a breaker as without"
     assert served(family.board(OWNER, "달이", MONDAY).served) == ("legacy", "breaker")
     settings.MIGRATION_OPS = {**settings.MIGRATION_OPS, "BREAKER_PAUSE": timedelta(milliseconds=500)}
     with locked("weeks"):
