@@ -7,8 +7,8 @@ the error stays. From `frozen` on legacy is no longer complete, and a read that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from time import monotonic
@@ -23,7 +23,7 @@ from migration_ops.patience import bounded_by
 from migration_ops.rollout import routing
 from migration_ops.rollout.breaker import Breaker, Limits
 from migration_ops.rollout.routing import Decision, Reason
-from migration_ops.rollout.word import Load, Word, whole
+from migration_ops.rollout.word import Word
 
 _A_LITTLE_LESS = 0.8
 """A statement may wait for a lock for less than it may take: whoever waited in vain is told that it was a lock."""
@@ -85,7 +85,7 @@ def by_legacy(usual: Decision, reason: Reason) -> Decision:
 
 
 class LegacyStandsIn(Word):
-    """Legacy has the word in the place of modern.
+    """Legacy has the word in the place of modern; asked within `hurried`.
 
     Left with modern is what it alone can answer: a key that changed there and was not carried over, and one of which
     legacy's row waits for a person although modern has a document.
@@ -106,12 +106,7 @@ class LegacyStandsIn(Word):
     def of_keys(self, exceptions: Collection[Any]) -> dict[Any, Decision]:
         if not exceptions:
             return {}
-        with hurried():
-            found = routing.of_keys(self.migration, exceptions, self._modern)
+        found = routing.of_keys(self.migration, exceptions, self._modern)
         if self._failure is not None and any(decision.side is Side.MODERN for decision in found.values()):
             raise self._failure
         return found
-
-    def load(self, side: Side, wanted: Collection[Any], load: Load = whole) -> Mapping[Any, Any]:
-        with hurried() if side is Side.MODERN and wanted else nullcontext():
-            return super().load(side, wanted, load)

@@ -74,7 +74,7 @@ class Place:
         seen: notices about the key that were on the dirty list when the document was loaded.
         rows: the rows it was loaded from, where the authority has rows.
         overtaken: the write replaced something of the authority that it had not seen.
-        sqlstate: of the follower's failure.
+        sqlstate: of the follower's failure; where it is known before the write, the follower is not asked again.
     """
 
     migration: AnyMigration

@@ -24,6 +24,7 @@ from typing import Any
 from django.db import Error, connection, transaction
 
 from migration_ops import preparation, state
+from migration_ops.backfill.errors import Kind, kind
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Batch, Prepares, Side
 from migration_ops.exceptions import DocumentHeld, MigrationOpsError
@@ -97,7 +98,7 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
     lock_keys(migration, [key])
     usual = routing.authority(migration, migration.unit(key), now)
     synced = now.stage in applier.SYNCED
-    decision, seen = _settled(migration, key, usual) if synced else (usual, frozenset[int]())
+    decision, seen, blocked = _settled(migration, key, usual) if synced else (usual, frozenset[int](), "")
     begun = beginning.loaded(migration, key, decision)
     decision, store, found = begun.decision, begun.store, begun.found
     if _is_held(migration, key, decision, found):
@@ -108,7 +109,7 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
             raise DocumentHeld
     document = found.by_key().get(key)
     rows = tuple(link.row for link in found.links if link.key == key)
-    return Place(migration, Draft(key, document, document, decision), store, now.stage, seen, rows)
+    return Place(migration, Draft(key, document, document, decision), store, now.stage, seen, rows, sqlstate=blocked)
 
 
 def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch[Any, Any]) -> bool:
@@ -118,18 +119,19 @@ def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch
     return not found.documents and bool(routing.held(migration, [key], decision))
 
 
-def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decision, frozenset[int]]:
+def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decision, frozenset[int], str]:
     """Bring a change of the other side that waits on the dirty list over first, so that it is not written over.
 
     Where that fails, it is logged and counted, and the side that changed has the word for this once.
 
-    Returns: who has the word, and the notices that were looked at.
+    Returns: who has the word, the notices that were looked at, and the SQLSTATE with which the other store has just
+        kept this write waiting in vain, if it did.
     """
     notices = dirty.speaking_of(migration, [migration.encode_key(key)])
     seen = frozenset(notice for notice, _, _ in notices)
     waiting = {side for _, _, side in notices}
     if usual.side.other not in waiting:
-        return usual, seen
+        return usual, seen, ""
     both = usual.side in waiting
     source = usual.side if both else usual.side.other
     began = monotonic()
@@ -146,8 +148,11 @@ def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decisi
         )
         failed = Measured(What.CARRIED_FIRST, source.value, SecondOutcome.FAILED, cause)
         metrics.add(migration, failed, seconds=monotonic() - began)
-        return (usual if both else replace(usual, side=source, reason=Reason.DIRTY)), seen
-    return usual, seen
+        if both:
+            return usual, seen, ""
+        blocked = cause if isinstance(error, Error) and kind(error) is Kind.BLOCKED else ""
+        return replace(usual, side=source, reason=Reason.DIRTY), seen, blocked
+    return usual, seen, ""
 
 
 def _refuse_another_key(draft: Draft) -> None:
@@ -169,6 +174,8 @@ def _write(place: Place) -> None:
         carry.record_rows(migration, [draft.key])
     elif not routing.follower_is_written():
         draft.outcome = Outcome.SWITCHED_OFF
+    elif place.sqlstate:
+        draft.outcome = Outcome.FAILED
     elif not migration.store(place.side.other).transactional:
         draft.outcome = Outcome.LATER
     else:

@@ -260,6 +260,26 @@ def test_a_write_begins_from_legacy_and_is_carried_over_later(
     assert (after.board, after.served.side) == (written.board, Side.MODERN)
 
 
+def test_a_store_that_has_just_kept_a_write_waiting_is_not_asked_once_more(table: Installation, settings: Any) -> None:
+    """Its key waits to be carried over, and that is tried before the write: one wait is enough for a family."""
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    patience = 1.5
+    with locked("weeks"):
+        family.set_marks(OWNER, "달이", MONDAY, [Cell(0, 1, "red")])
+        settings.MIGRATION_OPS = {"READ_PATIENCE": PATIENCE, "FOLLOWER_PATIENCE": timedelta(seconds=patience)}
+        counted("write")
+        began = time.monotonic()
+        written = family.set_marks(OWNER, "달이", MONDAY, [Cell(0, 2, "red")])
+        assert patience <= time.monotonic() - began < 2 * patience
+    assert (served(written.served), written.outcome) == (("legacy", "dirty"), Outcome.FAILED)
+    assert counted("write") == [("legacy", "failed", "55P03", "dirty")]
+    assert table.marks() == [[["green", "red", "red", "", "", "", ""]]]
+    applier.drain(boards)
+    assert not DirtyKey.objects.exists()
+    assert validate(boards, actor="test").tally.differences == 0
+
+
 def test_a_write_whose_key_modern_alone_knows_is_refused(table: Installation) -> None:
     table.reach("ramp")
     family.put(OWNER, "달이", MONDAY, WEEK)

@@ -91,6 +91,19 @@ def test_set_down_and_kill_and_back(ramp: AnyMigration) -> None:
     assert verbs[:5] == ["rollback", "unkill", "kill", "set", "set"]
 
 
+def test_a_refusal_says_where_the_migration_stands(ramp: AnyMigration) -> None:
+    keys = command("rollout")[1].keys()
+    assert command("rollout", "hold", *WHY)[0] == 0
+    code, printed = command("rollout", "set", "20", *WHY)
+    assert (code, printed["eligible"]) == (4, False)
+    assert printed.keys() == {*keys, "error"}
+    assert printed["history"][0]["verb"] == "hold"
+    assert command("rollout", "resume", *WHY)[0] == 0
+    code, printed = command("rollout", "set", "100", *WHY)
+    assert (code, printed.keys()) == (4, {*keys, "error"})
+    assert "plan_followed" in {gate["id"] for gate in printed["gates"]}
+
+
 def test_canaries(ramp: AnyMigration, people: Any) -> None:
     people("ann")
     code, printed = command("rollout", "canary", "--header", "X-Modern", "--percent", "1", "--user", "ann@example.com")

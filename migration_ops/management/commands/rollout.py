@@ -11,10 +11,9 @@ from django.core.management.base import CommandParser
 from rich.markup import escape
 from rich.table import Table
 
-from migration_ops import overview
 from migration_ops.backfill.stop import on_signals
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import ExitCode, GateClosed, UnusableInput
+from migration_ops.exceptions import ExitCode, GateClosed, Refused, UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
 from migration_ops.management.presentation import gate_table
@@ -65,10 +64,10 @@ class Command(OperatorCommand):
     def _changed(self, migration: AnyMigration, verb: str, options: Mapping[str, Any], partial: Partial) -> Outcome:
         try:
             change = _CHANGES[verb](migration, options)
-        except GateClosed as error:
-            partial.data |= overview.stage(migration, with_gates=False)
-            partial.data["gates"] = [gate.as_dict() for gate in error.gates if isinstance(gate, Gate)]
-            partial.data["eligible"] = False
+        except Refused as error:
+            partial.data |= standing.as_dict(migration, standing.look(migration)) | {"eligible": False}
+            if isinstance(error, GateClosed):
+                partial.data["gates"] = [gate.as_dict() for gate in error.gates if isinstance(gate, Gate)]
             raise
         return _shown(migration, change, dry_run=options["dry_run"])
 
