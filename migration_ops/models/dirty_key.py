@@ -15,8 +15,8 @@ class DirtyKey(models.Model):
     that a capture trigger never waits for the applier. Several notices may speak of one key; applying is idempotent.
     Exactly one of `row` (legacy row id) and `key` is set; `row` becomes keys through lineage and content.
 
-    Whoever writes past the app waits for every index, so there is one beside the primary key: it finds rows, and keys
-    for a query that also says `row IS NULL`.
+    Whoever writes past the app waits for every index and check, so there is no check, and one index beside the primary
+    key: it finds rows, and keys for a query that also says `row IS NULL`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -35,12 +35,6 @@ class DirtyKey(models.Model):
         verbose_name_plural = _("dirty keys")
         indexes = [
             models.Index(fields=["migration", "row", "key"], name="dirty_key_by_row_or_key"),
-        ]
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(row__isnull=True, key__isnull=False) | models.Q(row__isnull=False, key__isnull=True),
-                name="dirty_key_row_or_key",
-            ),
         ]
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import DatabaseError, Error, connection, transaction
 
 from migration_ops import state
 from migration_ops.backfill.errors import Backoff, Kind, kind, sentence
@@ -52,6 +52,10 @@ document that a row has left, but not a chain of them."""
 _REPEATED = frozenset({Kind.CONFLICT, Kind.DISCONNECTED})
 """Errors after which the same batch is tried again; a batch that waited too long for a lock is taken apart instead, so
 that only the key that is locked stays behind."""
+
+
+class UnreadableNoticeError(DatabaseError):
+    """Somebody else than the product wrote onto the list; what was meant is not known, so the notice stays."""
 
 
 @dataclass(slots=True)
@@ -241,8 +245,8 @@ def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict
     changed: dict[Any, set[Side]] = defaultdict(set)
     rows = {notice.row for notice in notices if notice.row is not None}
     for notice in notices:
-        if notice.key is not None:
-            changed[migration.decode_key(notice.key)].add(notice.side)
+        if notice.row is None:
+            changed[_key(migration, notice)].add(notice.side)
     if not rows:
         return changed, set(), set()
     lock_rows(migration, rows)
@@ -253,6 +257,15 @@ def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict
     for key in keys:
         changed[key].add(Side.LEGACY)
     return changed, {row for row, key in present.items() if key is None}, rows - present.keys()
+
+
+def _key(migration: AnyMigration, notice: Notice) -> Any:
+    if notice.key is None:
+        raise UnreadableNoticeError(f"Notice {notice.id} names neither a row nor a document.")
+    try:
+        return migration.decode_key(notice.key)
+    except ValueError as error:
+        raise UnreadableNoticeError(f"Notice {notice.id} names no document of {migration.name}: {error}") from error
 
 
 def _carry(

@@ -419,6 +419,20 @@ def test_an_error_that_is_not_the_row_s_fault_leaves_it_on_the_list(synced: AnyM
     assert_in_step()
 
 
+@pytest.mark.parametrize("key", [None, "", "nonsense"])
+def test_a_notice_that_names_nothing_stays_with_a_reason_and_holds_up_no_other(
+    synced: AnyMigration, key: str | None
+) -> None:
+    DirtyKey.objects.create(migration=synced.name, side=Side.LEGACY, key=key, created_at=dirty.now())
+    schema.add_rows(("garden", "peas", "sow"))
+
+    done = drain(synced)
+
+    assert (done.applied, done.failed, done.remaining) == (1, 1, 1)
+    assert NoteKey("garden", "peas") in {note.key for note in ModernNotes().load([NoteKey("garden", "peas")]).documents}
+    assert "names" in DirtyKey.objects.get().error
+
+
 def test_draining_ends_although_somebody_writes_all_the_time(synced: AnyMigration) -> None:
     schema.add_rows(("a", "t0", "x"))
     asked = 0
