@@ -71,6 +71,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "migration_ops.web.probes.ProbesFirst",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -161,6 +162,7 @@ if EMBEDDED_REDIS:
     RQ_QUEUES = {"default": {"USE_REDIS_CACHE": "queue"}}
 else:
     RQ_QUEUES = {"default": {"URL": REDIS_URL}}
+RQ = {"WORKER_CLASS": "migration_ops.worker.ReportingWorker"}
 
 # --- Language, time, files ------------------------------------------------------------------------------------------
 
@@ -186,6 +188,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"health_check": {"level": "ERROR"}},  # every probe would say again, with a traceback, what it answers
     "root": {
         "handlers": ["stderr"],
         "level": env.choice(

@@ -4,10 +4,11 @@ import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 from config.chunked import Measured
-from migration_ops.observe import metrics
+from migration_ops.observe.heartbeat import Role
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = Measured(get_wsgi_application(), most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-metrics.keep_flushing()
+import_string("migration_ops.observe.reporting.keep_reporting")(Role.WEB)  # not before the models are loaded

@@ -66,8 +66,12 @@ _READY = ("backfill_complete", "quarantine_decided", "validation_clean", "dirty_
 DATA_GATES = ("capture_intact", *_READY, "constraints_validated")
 """Gates that say whether the data is there. For a step that lets somebody read modern nobody can vouch for them."""
 
+PROCESSES = "processes"
+"""The gate that all processes write to both stores: from the step on whose stage is about two stores that agree."""
+
 _EXPOSING = (
     *DATA_GATES,
+    PROCESSES,
     "dual_write_success",
     "shadow_reads_clean",
     "sync_lag",
@@ -83,14 +87,14 @@ FURTHER_EXPOSURE = (*_EXPOSING, "read_errors", "read_latency", "soak_elapsed")
 
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(Stage.OFF, Stage.DUAL_WRITE, ("preflight_clean",)),
-    Transition(Stage.DUAL_WRITE, Stage.SHADOW, ("capture_intact", *_READY)),
+    Transition(Stage.DUAL_WRITE, Stage.SHADOW, ("capture_intact", *_READY, PROCESSES)),
     Transition(
         Stage.SHADOW,
         Stage.RAMP,
-        (*DATA_GATES, "dual_write_success", "shadow_reads_clean", "sync_lag"),
+        (*DATA_GATES, PROCESSES, "dual_write_success", "shadow_reads_clean", "sync_lag"),
     ),
     Transition(Stage.RAMP, Stage.LIVE, ("ramp_complete", *FURTHER_EXPOSURE)),
-    Transition(Stage.LIVE, Stage.FROZEN, (*_READY, "soak_elapsed", "second_person")),
+    Transition(Stage.LIVE, Stage.FROZEN, (*_READY, PROCESSES, "soak_elapsed", "second_person")),
     Transition(Stage.FROZEN, Stage.ARCHIVED, ("archive_verified", "second_person")),
     Transition(Stage.ARCHIVED, Stage.DROPPED, ("archive_verified", "quiet_elapsed", "second_person")),
     Transition(Stage.DUAL_WRITE, Stage.OFF),

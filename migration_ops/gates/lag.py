@@ -20,9 +20,6 @@ from migration_ops.sentence import joined, said
 MOST_LATE = 0.05
 """The share of changes that may take longer than `sync_lag_limit`: that 95 % do not is what its p95 says."""
 
-BEATS = 3
-"""So many heartbeats in a row may be missing before a process is taken for dead."""
-
 _RUN_IT = said("Is `manage.py sync_changes --follow` running?")
 
 # What backs off or waits is late as well; what a writer is about to withdraw is not waiting yet, and what was due as
@@ -71,8 +68,7 @@ def sync_lag(migration: AnyMigration) -> Gate:
 
 def is_fresh(age: float | None) -> bool:
     """Whether the applier, heard of so many seconds ago, is alive."""
-    every = max(settings().sync_heartbeat, settings().sync_poll)
-    return age is not None and age <= BEATS * every.total_seconds()
+    return age is not None and age <= heartbeat.longest_silence(Role.APPLIER).total_seconds()
 
 
 def _by_calls(migration: AnyMigration, gate: Gate) -> Gate:

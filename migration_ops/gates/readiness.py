@@ -20,9 +20,6 @@ from migration_ops.rollout import plan
 from migration_ops.sentence import Sentence, said, word
 from migration_ops.stages import Stage
 
-EVALUATIONS = 3
-"""So many evaluations in a row may be missing before the evaluator is taken for dead."""
-
 _AT_THIS_STEP = """
 SELECT extract(epoch FROM clock_timestamp() - stepped_at)::float FROM migration_ops_migrationstate WHERE name = %s
 """
@@ -62,10 +59,8 @@ def soak_elapsed(migration: AnyMigration) -> Gate:
 
 def evaluator_alive(migration: AnyMigration) -> Gate:
     """The evaluator has computed the gates lately, so that somebody goes back when a step turns out badly."""
-    age, longest = (
-        heartbeat.age(migration, Role.EVALUATOR),
-        (settings().evaluate_interval * EVALUATIONS).total_seconds(),
-    )
+    age = heartbeat.age(migration, Role.EVALUATOR)
+    longest = heartbeat.longest_silence(Role.EVALUATOR).total_seconds()
     alive = age is not None and age <= longest
     if age is None:
         message = said(

@@ -8,7 +8,6 @@ Each count is kept twice: by the minute until `metrics_retention` is over, and i
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 from collections.abc import Iterator, Mapping
@@ -134,18 +133,9 @@ def flush() -> bool:
     return True
 
 
-def keep_flushing() -> None:
-    """From now on write every `metrics_flush` what this process counts, and once more when it ends.
-
-    For processes that serve for long; call it where they begin, after a fork.
-    """
-    threading.Thread(target=_flush_until, args=[threading.Event()], name="migration_ops.metrics", daemon=True).start()
-    atexit.register(flush)
-
-
 @contextmanager
 def flushing() -> Iterator[None]:
-    """The same for as long as this block lasts."""
+    """Write every `metrics_flush` what this process counts, for as long as this block lasts and when it ends."""
     ended = threading.Event()
     flusher = threading.Thread(target=_flush_until, args=[ended], name="migration_ops.metrics")
     flusher.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import connection
 
 from migration_ops.conf import settings
+from migration_ops.observe import processes
 
 _AGED = (
     ("migration_ops_metric", "minute"),
@@ -20,7 +21,7 @@ AT_ONCE = 10_000
 
 def purge() -> int:
     """Delete what is older than `metrics_retention`; how many rows. Call it again and again."""
-    deleted = 0
+    deleted = processes.purge()
     with connection.cursor() as cursor:
         for table, column in _AGED:
             cursor.execute(

@@ -94,6 +94,7 @@ GATES: Mapping[str, Text] = {
     "validation_clean": gettext_lazy("Validation"),
     "dirty_keys_drained": gettext_lazy("Dirty keys"),
     "constraints_validated": gettext_lazy("Constraints"),
+    "processes": gettext_lazy("Processes"),
     "dual_write_success": gettext_lazy("Second writes"),
     "shadow_reads_clean": gettext_lazy("Compared reads"),
     "sync_lag": gettext_lazy("Lag"),
