@@ -41,6 +41,14 @@ class Dial:
     named: bool = False
     step: int = 0
 
+    @property
+    def serves_modern(self) -> bool:
+        """Whether anybody reads modern, or gets it by asking for it, while legacy is still in use."""
+        if self.kill or self.stage not in (Stage.RAMP, Stage.LIVE):
+            return False
+        asked_for = self.named or bool(self.canary_header or self.canary_cookie)
+        return self.stage is Stage.LIVE or bool(self.percent or self.canary_percent) or asked_for
+
 
 @dataclass(frozen=True, slots=True)
 class State(Dial):

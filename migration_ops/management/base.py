@@ -61,6 +61,7 @@ class OperatorCommand(BaseCommand):
 
     Subclasses implement `configure` and `run`. Errors of the engine become a sentence on stderr and their exit code;
     anything else is a defect and keeps its traceback. Ends the process with `SystemExit` unless the exit code is 0.
+    Whatever `--json` prints of a dry run, a refusal too, says `dry_run: true`.
     """
 
     writes_history = False
@@ -119,7 +120,8 @@ class OperatorCommand(BaseCommand):
             outcome = self._failed(_database_sentence(error), ExitCode.FAILED, partial)
         metrics.flush()
         if options["json"]:
-            self.stdout.write(json.dumps(outcome.data, ensure_ascii=False, default=str))
+            rehearsed = {"dry_run": True} if options.get("dry_run") else {}
+            self.stdout.write(json.dumps({**outcome.data, **rehearsed}, ensure_ascii=False, default=str))
         elif outcome.text:
             self.stdout.write(self._rendered(outcome.text), ending="")
         self.stdout.flush()

@@ -156,8 +156,21 @@ def kill(
 def unkill(
     migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool = False, version: int | None = None
 ) -> Change:
-    """Take the kill switch off: reads go where stage and percentage say."""
-    return _switch(migration, "unkill", actor, reason, dry_run, version, kill=False)
+    """Take the kill switch off: reads go where stage and percentage say.
+
+    Raises:
+        Refused: on hold, and somebody would read modern by it: that is a step forward as any other.
+    """
+    looked_at = state.seen(migration, version)
+    _refuse_forward_on_hold(looked_at)
+
+    def turned(now: State) -> tuple[State, tuple[Gate, ...]]:
+        _refuse_forward_on_hold(now)
+        return replace(now, kill=False), ()
+
+    if dry_run:
+        return Change(looked_at, replace(looked_at, kill=False))
+    return turn(migration, looked_at, turned, verb="unkill", actor=actor, reason=reason)
 
 
 def rollback(
@@ -234,6 +247,19 @@ def _switch(
     if dry_run:
         return Change(looked_at, replace(looked_at, **to))
     return turn(migration, looked_at, lambda now: (replace(now, **to), ()), verb=verb, actor=actor, reason=reason)
+
+
+def _refuse_forward_on_hold(now: State) -> None:
+    """Nobody's reads go to modern on hold, not by the kill switch coming off either."""
+    if now.kill and now.hold and replace(now, kill=False).serves_modern:
+        raise Refused(
+            said(
+                "%(migration)s is on hold at %(stage)s, and without the kill switch reads would go to modern again."
+                " Take the hold off first.",
+                migration=now.name,
+                stage=word(now.stage),
+            )
+        )
 
 
 def _refuse_retired(now: State) -> None:

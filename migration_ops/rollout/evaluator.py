@@ -97,7 +97,7 @@ def _watched(now: State) -> tuple[str, ...]:
 
 
 def _is_exposed(now: State) -> bool:
-    """Whether anybody reads modern."""
+    """Whether families read modern; staff who ask for it do not count."""
     if now.kill:
         return False
     return now.stage is Stage.LIVE or (now.stage is Stage.RAMP and bool(now.percent or now.canary_percent or now.named))

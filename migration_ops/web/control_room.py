@@ -22,7 +22,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnknownMigration
 from migration_ops.models import Dashboard
 from migration_ops.web import acting, figures, pictures
-from migration_ops.web.actions import ACTIONS
+from migration_ops.web.actions import ACTIONS, Action
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin[Dashboard]
@@ -63,7 +63,7 @@ class ControlRoom(_ModelAdmin):
             *(
                 path(
                     f"<str:name>/{action.verb}/",
-                    site.admin_view(acting.view(site, action)),
+                    self._acting(action),
                     name=action.url_name,
                 )
                 for action in ACTIONS
@@ -115,6 +115,17 @@ class ControlRoom(_ModelAdmin):
             return view(request, **where)
 
         return looking
+
+    def _acting(self, action: Action) -> View:
+        """An action. Who is logged in and no staff is refused: no login of theirs would let them."""
+        inside = self.admin_site.admin_view(acting.view(self.admin_site, action))
+
+        def act(request: HttpRequest, name: str) -> HttpResponseBase:
+            if request.user.is_authenticated and not self.admin_site.has_permission(request):
+                raise PermissionDenied
+            return inside(request, name=name)
+
+        return act
 
     def _fragment(self, view: View) -> View:
         """A part of a page. Whose session has ended meanwhile is sent to the login as a page, not into the part."""

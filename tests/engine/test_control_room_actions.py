@@ -63,13 +63,40 @@ def test_each_verb_needs_its_permission(notes: AnyMigration, kind: str) -> None:
     assert state.read(notes) == before
 
 
-def test_who_is_no_staff_is_asked_to_log_in_and_changes_nothing(ready: AnyMigration) -> None:
+def test_who_is_not_logged_in_is_asked_to_and_who_is_no_staff_is_refused(ready: AnyMigration) -> None:
     before = state.read(ready)
-    for client in (Client(), Client()):
-        for verb in VERBS:
-            answer = press(client, ready, verb, confirm="yes")
-            assert (answer.status_code, "/admin/login/" in answer["Location"]) == (302, True)
+    family = Client()
+    family.force_login(get_user_model().objects.create(email="family@example.org"))
+    for verb in VERBS:
+        answer = press(Client(), ready, verb, confirm="yes")
+        assert (answer.status_code, "/admin/login/" in answer["Location"]) == (302, True)
+        assert press(family, ready, verb, confirm="yes").status_code == 403
     assert state.read(ready) == before
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        (
+            "en",
+            "notes is on hold at ramp, and without the kill switch reads would go to modern again. Take the hold off"
+            " first.",
+        ),
+        (
+            "ko",
+            "전진 보류 중입니다(notes, 점진 전환). 긴급 차단을 풀면 읽기가 다시 새 저장소로 갑니다. 먼저 보류를"
+            " 푸세요.",
+        ),
+    ],
+)
+def test_on_hold_the_kill_switch_says_what_comes_first(ready: AnyMigration, language: str, sentence: str) -> None:
+    control.kill(ready, actor="ops")
+    control.hold(ready, actor="ops")
+    client = member("operators", language)
+    page = press(client, ready, "unkill")
+    assert (page.status_code, sentence in unescape(page.content.decode())) == (409, True)
+    assert confirm(client, ready, "unkill").status_code == 409
+    assert state.read(ready).kill
 
 
 @pytest.mark.parametrize("verb", VERBS)

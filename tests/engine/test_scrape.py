@@ -19,7 +19,11 @@ ELSEWHERE = "203.0.113.7"
 
 
 def get(*, address: str = ELSEWHERE, method: str = "get", **headers: str) -> Any:
-    client = Client(REMOTE_ADDR=address, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    client = Client(
+        enforce_csrf_checks=True,
+        REMOTE_ADDR=address,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
     answer = getattr(client, method)("/metrics")
     assert answer["Cache-Control"] == "no-store"
     if answer.status_code >= 400:
@@ -47,7 +51,9 @@ def test_head_is_answered_like_get_and_nothing_else_is(notes: AnyMigration) -> N
     answer = get(address="127.0.0.1", method="head")
     assert (answer.status_code, answer.content) == (200, b"")
     assert get(method="head").status_code == 403
-    assert get(address="127.0.0.1", method="post").status_code == 405
+    for method in ("post", "put", "patch", "delete"):
+        refused = get(address="127.0.0.1", method=method)
+        assert (refused.status_code, refused["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

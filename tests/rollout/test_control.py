@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 
 from migration_ops import history, state
@@ -170,6 +171,50 @@ def test_kill_brings_all_reads_to_legacy_and_leaves_the_percentage(ramp: AnyMigr
         control.advance(ramp, **ANN)
     control.unkill(ramp, **ANN)
     assert routing.of_unit(ramp, "garden").side is Side.MODERN
+
+
+@pytest.mark.parametrize(
+    "reads_modern",
+    [
+        lambda ramp: control.set_percent(ramp, Decimal(5), **VOUCHED),
+        lambda ramp: control.canary(ramp, Canaries(percent=Decimal(1)), **ANN),
+        lambda ramp: control.canary(ramp, Canaries(header="X-Modern"), **ANN),
+        lambda ramp: control.canary(ramp, Canaries(cookie="store"), **ANN),
+        lambda ramp: control.canary(ramp, Canaries(groups=(Group.objects.create(name="testers"),)), **ANN),
+        lambda ramp: run("UPDATE migration_ops_migrationstate SET stage = 'live', version = version + 1"),
+    ],
+    ids=["percentage", "share", "header", "cookie", "names", "live"],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_on_hold_the_kill_switch_does_not_come_off_if_somebody_would_read_modern_by_it(
+    ramp: AnyMigration, good_evidence: None, reads_modern: Callable[[AnyMigration], object], dry_run: bool
+) -> None:
+    reads_modern(ramp)
+    control.kill(ramp, **ANN)
+    control.hold(ramp, **ANN)
+    before = state.read(ramp)
+    with pytest.raises(Refused, match=r"on hold at \w+, and without the kill switch .* Take the hold off first\."):
+        control.unkill(ramp, **ANN, dry_run=dry_run)
+    assert state.read(ramp) == before
+    control.resume(ramp, **ANN)
+    assert not control.unkill(ramp, **ANN).after.kill
+
+
+def test_on_hold_the_kill_switch_comes_off_where_nobody_reads_modern_by_it(ramp: AnyMigration) -> None:
+    control.kill(ramp, **ANN)
+    control.hold(ramp, **ANN)
+    assert (control.unkill(ramp, **ANN).after.kill, state.read(ramp).hold) == (False, True)
+
+
+def test_a_hold_that_came_a_moment_before_counts(ramp: AnyMigration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By SQL, which leaves the version as it is."""
+    control.set_percent(ramp, Decimal(5), **VOUCHED)
+    control.kill(ramp, **ANN)
+    looked_at = state.read(ramp)
+    monkeypatch.setattr(control.state, "seen", lambda *_: looked_at)
+    run("UPDATE migration_ops_migrationstate SET hold = true")
+    with pytest.raises(Refused, match="on hold"):
+        control.unkill(ramp, **ANN)
 
 
 def test_rollback_and_kill_wait_for_no_writer(ramp: AnyMigration) -> None:
