@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import Error, OperationalError
@@ -12,12 +13,15 @@ from django.db import Error, OperationalError
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, RowStore, Side, Store
 from migration_ops.exceptions import MigrationOpsError
+from migration_ops.patience import sqlstate
 from migration_ops.rollout import fallback
 from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import dirty
 
 logger = logging.getLogger(__name__)
 
+
+_GLANCE = timedelta(milliseconds=100)
 
 AnyStore = Store[Any, Any] | RowStore[Any, Any]
 
@@ -28,11 +32,13 @@ class Beginning:
 
     Attributes:
         store: the one that loaded the document: it may know what it must not write over.
+        blocked: the SQLSTATE with which the other store has just kept this write waiting in vain, if it did.
     """
 
     decision: Decision
     store: AnyStore
     found: Batch[Any, Any]
+    blocked: str = ""
 
 
 def loaded(migration: AnyMigration, key: Any, decision: Decision) -> Beginning:
@@ -58,7 +64,12 @@ def loaded(migration: AnyMigration, key: Any, decision: Decision) -> Beginning:
     except Exception as failure:
         found = _from_legacy(migration, legacy, key, failure)
         logger.warning("Modern could not be read, and a write began from legacy.", exc_info=failure)
-        return Beginning(fallback.by_legacy(decision, Reason.FALLBACK), legacy, found)
+        return Beginning(fallback.by_legacy(decision, Reason.FALLBACK), legacy, found, blocked_by(failure))
+
+
+def blocked_by(failure: Exception) -> str:
+    """The SQLSTATE of this failure where it was a wait in vain: whoever asks the same store again waits once more."""
+    return sqlstate(failure) if isinstance(failure, Error) and kind(failure) is Kind.BLOCKED else ""
 
 
 def _from_modern(migration: AnyMigration, modern: AnyStore, key: Any) -> Batch[Any, Any]:
@@ -70,7 +81,7 @@ def _from_modern(migration: AnyMigration, modern: AnyStore, key: Any) -> Batch[A
         except OperationalError as error:
             if kind(error) is not Kind.BLOCKED:
                 raise
-        with fallback.hurried():
+        with fallback.hurried(lock=_GLANCE):  # it has waited already: now whoever waits at all waits for a table
             modern.load([key])
     return modern.load([key], lock=True)
 

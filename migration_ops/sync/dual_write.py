@@ -24,7 +24,6 @@ from typing import Any
 from django.db import Error, connection, transaction
 
 from migration_ops import preparation, state
-from migration_ops.backfill.errors import Kind, kind
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Batch, Prepares, Side
 from migration_ops.exceptions import DocumentHeld, MigrationOpsError
@@ -109,7 +108,15 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
             raise DocumentHeld
     document = found.by_key().get(key)
     rows = tuple(link.row for link in found.links if link.key == key)
-    return Place(migration, Draft(key, document, document, decision), store, now.stage, seen, rows, sqlstate=blocked)
+    return Place(
+        migration,
+        Draft(key, document, document, decision),
+        store,
+        now.stage,
+        seen,
+        rows,
+        sqlstate=blocked or begun.blocked,
+    )
 
 
 def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch[Any, Any]) -> bool:
@@ -150,8 +157,7 @@ def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decisi
         metrics.add(migration, failed, seconds=monotonic() - began)
         if both:
             return usual, seen, ""
-        blocked = cause if isinstance(error, Error) and kind(error) is Kind.BLOCKED else ""
-        return replace(usual, side=source, reason=Reason.DIRTY), seen, blocked
+        return replace(usual, side=source, reason=Reason.DIRTY), seen, beginning.blocked_by(error)
     return usual, seen, ""
 
 

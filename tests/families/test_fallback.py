@@ -280,6 +280,23 @@ def test_a_store_that_has_just_kept_a_write_waiting_is_not_asked_once_more(table
     assert validate(boards, actor="test").tally.differences == 0
 
 
+def test_a_locked_table_keeps_a_write_waiting_once(table: Installation, settings: Any) -> None:
+    """Not once for the row, once for the table, and once more for the second write."""
+    table.reach("live")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    patience = 2.0
+    settings.MIGRATION_OPS = {name: timedelta(seconds=patience) for name in ("READ_PATIENCE", "FOLLOWER_PATIENCE")}
+    counted("write")
+    with locked("weeks"):
+        began = time.monotonic()
+        written = family.set_marks(OWNER, "달이", MONDAY, [Cell(0, 1, "red")])
+        assert time.monotonic() - began < 1.5 * patience
+    assert (served(written.served), written.outcome) == (("legacy", "fallback"), Outcome.FAILED)
+    assert counted("write") == [("legacy", "failed", "55P03", "fallback")]
+    applier.drain(boards)
+    assert validate(boards, actor="test").tally.differences == 0
+
+
 def test_a_write_whose_key_modern_alone_knows_is_refused(table: Installation) -> None:
     table.reach("ramp")
     family.put(OWNER, "달이", MONDAY, WEEK)
