@@ -1,129 +1,27 @@
 """Capture: triggers that notice every change of a store's tables, also those made past the app.
 
-Per captured table one function and, on the table and on every partition or child of it, three AFTER triggers for
-statements (a transition table belongs to one event each) and one that refuses TRUNCATE; all `ENABLE ALWAYS`, so that a
-session that writes with `session_replication_role = replica` is noticed too. Apply workers of logical replication are
-not, for they fire no triggers for statements; preflight refuses tables that a subscription writes to.
+Apply workers of logical replication fire no triggers for statements; preflight refuses tables that a subscription
+writes to.
 
-The function writes one dirty key a changed row, runs with its owner's rights because an old client has none on the
-engine's tables, and never fails the statement it watches: what it could not write it counts in a sequence, which not
-even a rollback takes back. A sequence cannot say *which* rows were lost, so capture is only whole again after
-everything was compared once more.
+The function of a captured table writes one dirty key a changed row, runs with its owner's rights because an old client
+has none on the engine's tables, and never fails the statement it watches: what it could not write it counts in a
+sequence, which not even a rollback takes back. A sequence cannot say *which* rows were lost, so capture is only whole
+again after everything was compared once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
-from django.db import connection
-from psycopg import sql
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
-from migration_ops import guards, state
-from migration_ops.definition import AnyMigration, CapturedTable, Side
-from migration_ops.exceptions import UnusableInput
-from migration_ops.models import MigrationState
+from migration_ops import registry, state
+from migration_ops.definition import AnyMigration, Side
+from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.sentence import Sentence, joined, said
 from migration_ops.sync import polling
-from migration_ops.sync.dirty import CHANNEL
-from migration_ops.sync.origin import SETTING
-
-LOST = "migration_ops_capture_lost"
-"""The sequence that counts statements whose changes could not be written to the dirty list."""
-
-_EVENTS = ("insert", "update", "delete")
-_TRUNCATE = "truncate"
-
-_FUNCTION = """
-CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {body}
-"""
-
-# The UPDATE notes both ids of a row whose id changed; UNION leaves one notice where they are the same. A queue of
-# notifications that somebody keeps from moving on would fail the user's COMMIT when it is full: nobody is called then.
-# An assignment evaluates an expression; PERFORM would run a query for it, and a user waits.
-_BODY = """
-DECLARE
-    called boolean;
-BEGIN
-    IF coalesce(current_setting({setting}, true), '') <> '' THEN
-        RETURN NULL;
-    END IF;
-    BEGIN
-        IF TG_OP = 'INSERT' THEN
-            INSERT INTO {dirty} (migration, side, {column}, created_at)
-            SELECT {migration}, {side}, changed, clock_timestamp() FROM ({after}) AS rows (changed);
-        ELSIF TG_OP = 'DELETE' THEN
-            INSERT INTO {dirty} (migration, side, {column}, created_at)
-            SELECT {migration}, {side}, changed, clock_timestamp() FROM ({before}) AS rows (changed);
-        ELSE
-            INSERT INTO {dirty} (migration, side, {column}, created_at)
-            SELECT {migration}, {side}, changed, clock_timestamp()
-              FROM ({after} UNION {before}) AS rows (changed);
-        END IF;
-        called := FOUND AND pg_notification_queue_usage() < 0.5 AND pg_notify({channel}, {migration}) IS NOT NULL;
-    EXCEPTION WHEN OTHERS THEN
-        RAISE WARNING 'A change of % was not captured: %', TG_RELID::regclass, SQLERRM;
-        BEGIN
-            PERFORM nextval({lost});
-        EXCEPTION WHEN OTHERS THEN
-            RAISE WARNING 'The lost capture was not counted: %', SQLERRM;
-        END;
-    END;
-    RETURN NULL;
-END
-"""
-
-_TRUNCATE_BODY = """
-BEGIN
-    IF coalesce(current_setting({may_truncate}, true), '') = 'yes' THEN
-        RETURN NULL;
-    END IF;
-    RAISE EXCEPTION 'TRUNCATE of % is refused while the migration % captures its changes.',
-                    TG_RELID::regclass, {migration}
-        USING ERRCODE = 'restrict_violation',
-              HINT = 'Use DELETE, which capture can follow, or go back to stage off first.';
-END
-"""
-
-_TRANSITION_TABLES = {
-    "insert": sql.SQL("REFERENCING NEW TABLE AS changed_to"),
-    "update": sql.SQL("REFERENCING NEW TABLE AS changed_to OLD TABLE AS changed_from"),
-    "delete": sql.SQL("REFERENCING OLD TABLE AS changed_from"),
-}
-
-# The table and everything that inherits from it: a statement on a partition fires only the partition's own triggers.
-_FAMILY = """
-WITH RECURSIVE family (id) AS (
-    SELECT to_regclass(%s)::oid
-     UNION
-    SELECT inhrelid FROM pg_inherits JOIN family ON inhparent = family.id
-)
-SELECT space.nspname, class.relname, class.oid
-  FROM family
-  JOIN pg_class AS class ON class.oid = family.id
-  JOIN pg_namespace AS space ON space.oid = class.relnamespace
- ORDER BY class.oid
-"""
-
-_IN_PLACE = """
-SELECT trigger.tgrelid, trigger.tgname
-  FROM pg_trigger AS trigger
-  JOIN pg_proc AS function ON function.oid = trigger.tgfoid
-  JOIN unnest(%s::text[], %s::text[]) AS wanted (name, body)
-    ON function.proname = wanted.name AND function.prosrc = wanted.body
- WHERE trigger.tgenabled = 'A'
-"""
-
-_USED = """
-SELECT space.nspname, class.relname, trigger.tgname
-  FROM pg_trigger AS trigger
-  JOIN pg_class AS class ON class.oid = trigger.tgrelid
-  JOIN pg_namespace AS space ON space.oid = class.relnamespace
- WHERE trigger.tgfoid = to_regprocedure(%s)
-"""
+from migration_ops.sync.triggers import LOST, Watch, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,113 +56,6 @@ class CaptureStatus:
         return said("Every change is captured.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """The objects of one captured table."""
-
-    migration: AnyMigration
-    table: CapturedTable
-    side: Side
-    schema: str
-
-    def name(self, event: str) -> str:
-        """Of a trigger or function: readable, unique, at most 63 bytes."""
-        parts = (self.migration.name, self.side.value, self.table.table, event)
-        digest = blake2b("\x00".join(parts).encode(), digest_size=4).hexdigest()
-        readable = f"capture_{event}_{self.migration.name}_{self.table.table}".encode()[:54]
-        return f"{readable.decode(errors='ignore')}_{digest}"
-
-    def function(self, event: str) -> str:
-        return self.name(_TRUNCATE if event == _TRUNCATE else "change")
-
-    def functions(self) -> dict[str, str]:
-        """Body by function name."""
-        body = sql.SQL(_BODY).format(
-            setting=sql.Literal(SETTING),
-            dirty=sql.Identifier(self.schema, "migration_ops_dirtykey"),
-            column=sql.Identifier("key" if self.table.keys else "row"),
-            migration=sql.Literal(self.migration.name),
-            side=sql.Literal(self.side.value),
-            after=self._changed("changed_to"),
-            before=self._changed("changed_from"),
-            channel=sql.Literal(CHANNEL),
-            lost=sql.Literal(f"{_quoted(self.schema)}.{LOST}"),
-        )
-        refusal = sql.SQL(_TRUNCATE_BODY).format(
-            migration=sql.Literal(self.migration.name), may_truncate=sql.Literal(guards.MAY_TRUNCATE)
-        )
-        return {self.function("insert"): _text(body), self.function(_TRUNCATE): _text(refusal)}
-
-    def _changed(self, transition_table: str) -> sql.Composable:
-        """Selects rows or keys of what is in this transition table; both are declared in code, never input."""
-        if not self.table.keys:
-            return sql.SQL(f"SELECT {self.table.row} FROM {transition_table}")
-        schema = _quoted(self.schema)
-        return sql.SQL(f"SELECT DISTINCT * FROM ({self.table.keys}) AS keys").format(
-            changed=sql.SQL(transition_table), schema=sql.SQL(schema)
-        )
-
-    def family(self) -> list[tuple[str, str, int]]:
-        """Schema, name and oid of the table and all that inherit from it.
-
-        Raises:
-            UnusableInput: there is no such table.
-        """
-        found = _rows(_FAMILY, [_quoted(self.table.table)])
-        if not found:
-            raise UnusableInput(
-                said("There is no table %(table)s, whose changes are to be captured.", table=self.table.table)
-            )
-        return [(schema, name, oid) for schema, name, oid in found]
-
-    def gaps(self) -> list[tuple[str, str, str]]:
-        """Schema, table and event of every trigger that is missing, disabled or not the one this version makes."""
-        wanted = self.functions()
-        in_place = set(_rows(_IN_PLACE, [list(wanted), list(wanted.values())]))
-        return [
-            (schema, name, event)
-            for schema, name, oid in self.family()
-            for event in (*_EVENTS, _TRUNCATE)
-            if (oid, self.name(event)) not in in_place
-        ]
-
-    def install(self) -> bool:
-        gaps = self.gaps()
-        if not gaps:
-            return False
-        for name, body in self.functions().items():
-            function = sql.Identifier(self.schema, name)
-            _run(sql.SQL(_FUNCTION).format(function=function, body=sql.Literal(body)))
-            _run(sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function))
-        for schema, table, event in gaps:
-            _run(
-                sql.SQL(
-                    "CREATE OR REPLACE TRIGGER {trigger} {when} {event} ON {table} {transition}"
-                    " FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
-                ).format(
-                    trigger=sql.Identifier(self.name(event)),
-                    when=sql.SQL("BEFORE" if event == _TRUNCATE else "AFTER"),
-                    event=sql.SQL(event.upper()),
-                    table=sql.Identifier(schema, table),
-                    transition=_TRANSITION_TABLES.get(event, sql.SQL("")),
-                    function=sql.Identifier(self.schema, self.function(event)),
-                )
-            )
-            _run(
-                sql.SQL("ALTER TABLE ONLY {} ENABLE ALWAYS TRIGGER {}").format(
-                    sql.Identifier(schema, table), sql.Identifier(self.name(event))
-                )
-            )
-        return True
-
-    def remove(self) -> None:
-        for name in self.functions():
-            function = sql.Identifier(self.schema, name)
-            for schema, table, trigger in _rows(_USED, [f"{_quoted(self.schema)}.{_quoted(name)}()"]):
-                _run(sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger), sql.Identifier(schema, table)))
-            _run(sql.SQL("DROP FUNCTION IF EXISTS {}()").format(function))
-
-
 def install(migration: AnyMigration, *, side: Side = Side.LEGACY) -> bool:
     """Watch every captured table of this side, from the commit of the caller's transaction on.
 
@@ -281,6 +72,20 @@ def install(migration: AnyMigration, *, side: Side = Side.LEGACY) -> bool:
         return side is Side.LEGACY and polling.begin(migration)
     changed = [watch.install() for watch in watches]
     return any(changed)
+
+
+def after_migrate(*, using: str, **_: Any) -> None:
+    """Receiver of `post_migrate`: what an earlier version of the product watches with is brought up to this one.
+
+    Locks no captured table. Does nothing where the dirty list is not there (yet, or any more).
+    """
+    if using != DEFAULT_DB_ALIAS or DirtyKey._meta.db_table not in connection.introspection.table_names():
+        return
+    for migration in registry.all_migrations():
+        for side in Side:
+            with transaction.atomic():
+                for watch in _watches(migration, side):
+                    watch.renew()
 
 
 def remove(migration: AnyMigration, *, side: Side = Side.LEGACY) -> None:
@@ -319,7 +124,7 @@ def lost_total() -> int:
 
     Read it before something begins that looks at every row, and hand it to `confirm_whole` when that has succeeded.
     """
-    ((total,),) = _rows(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {LOST}", [])
+    ((total,),) = rows(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {LOST}", [])
     return int(total)
 
 
@@ -328,33 +133,13 @@ def confirm_whole(migration: AnyMigration, lost: int) -> None:
     MigrationState.objects.filter(name=migration.name, capture_lost__lt=lost).update(capture_lost=lost)
 
 
-def _watches(migration: AnyMigration, side: Side) -> list[_Watch]:
+def _watches(migration: AnyMigration, side: Side) -> list[Watch]:
     tables = migration.store(side).captured_tables
     if not tables:
         return []
-    ((schema,),) = _rows(
+    ((schema,),) = rows(
         "SELECT nspname FROM pg_class JOIN pg_namespace AS space ON space.oid = relnamespace"
         " WHERE pg_class.oid = 'migration_ops_dirtykey'::regclass",
         [],
     )
-    return [_Watch(migration, table, side, schema) for table in tables]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(query: sql.Composable) -> str:
-    return query.as_string(connection.connection)
-
-
-def _rows(query: str, parameters: Iterable[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, list(parameters) or None)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _run(query: sql.Composable) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_text(query))
+    return [Watch(migration, table, side, schema) for table in tables]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.utils import DatabaseError, IntegrityError, ProgrammingError
 
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, CapturedTable, Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey, MigrationState
-from migration_ops.sync import capture, origin
-from tests.engine.syncing import noted, noted_once, run, second_connection
+from migration_ops.sync import capture, origin, triggers
+from tests.engine.syncing import noted, noted_once, rows, run, second_connection
 from tests.notes import schema
 
 
@@ -328,10 +329,7 @@ def test_names_of_objects_stay_within_63_bytes_and_apart(notes: AnyMigration) ->
     run(f'CREATE TABLE "{long}" (id bigint)')
     run(f'CREATE TABLE "{long}2" (id bigint)')
     try:
-        watches = [
-            capture._Watch(notes, capture.CapturedTable(f"{long}{end}"), capture.Side.LEGACY, "public")
-            for end in ("", "2")
-        ]
+        watches = [triggers.Watch(notes, CapturedTable(f"{long}{end}"), Side.LEGACY, "public") for end in ("", "2")]
         for watch in watches:
             assert watch.install() is True
             assert watch.install() is False
@@ -353,3 +351,33 @@ def test_a_cancelled_statement_is_still_cancelled_inside_capture(captured: AnyMi
             run("SET LOCAL statement_timeout = '100ms'")
             with pytest.raises(DatabaseError, match="statement timeout"), transaction.atomic():
                 schema.add_rows(("a", "t", "x"))
+
+
+@pytest.fixture
+def made_by_an_earlier_version(captured: AnyMigration, monkeypatch: pytest.MonkeyPatch) -> AnyMigration:
+    """Watched by other functions than this version's, which notice everything as well."""
+    capture.remove(captured)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(triggers, "_BODY", f"-- as it was once\n{triggers._BODY}")
+        with transaction.atomic():
+            capture.install(captured)
+    assert not capture.status(captured).intact
+    return captured
+
+
+def test_an_upgrade_renews_what_an_earlier_version_made(made_by_an_earlier_version: AnyMigration) -> None:
+    """Otherwise a gate closes in the middle of a migration, and the only way on is all the way back."""
+    with second_connection() as user:
+        user.execute("INSERT INTO legacy_notes (id, notebook, title, body) VALUES (7, 'a', 't', 'x')")
+        call_command("migrate", verbosity=0)  # while somebody writes
+        user.commit()
+    assert capture.status(made_by_an_earlier_version).intact
+    schema.add_rows(("b", "t", "x"))
+    assert len(noted()) == 2
+
+
+def test_an_upgrade_leaves_a_function_that_somebody_changed_for_a_person_to_see(captured: AnyMigration) -> None:
+    ((name,),) = rows("SELECT proname FROM pg_proc WHERE proname LIKE 'capture_change_%'")
+    run(f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    capture.after_migrate(using="default")
+    assert not capture.status(captured).intact
