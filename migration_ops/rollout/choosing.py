@@ -83,9 +83,10 @@ def canary(
 
     def turned(now: State) -> tuple[State, tuple[Gate, ...]]:
         through = opening.pass_through(migration, now, passage, fenced=True) if more else ()
-        flag, _ = Flag.objects.get_or_create(name=migration.name)
-        flag.users.add(*chosen.users)
-        flag.groups.add(*chosen.groups)
+        if chosen.named:
+            flag, _ = Flag.objects.get_or_create(name=migration.name)
+            flag.users.add(*chosen.users)
+            flag.groups.add(*chosen.groups)
         return replace(now, **chosen.columns), through
 
     if dry_run:

@@ -215,7 +215,8 @@ def test_who_removes_a_name_and_who_kills_do_not_wait_for_each_other_in_a_ring(
         _wait_until_somebody_waits_for(killing)
         killing.execute(
             "INSERT INTO migration_ops_historyentry (migration, at, actor, verb, from_stage, to_stage, reason,"
-            " evidence, previous_hash, hash) VALUES ('notes', now(), 'sql', 'kill', '', '', '', '{}', '', '')"
+            " evidence, previous_hash, hash) SELECT name, clock_timestamp(), 'sql', 'kill', '', '', '',"
+            " jsonb_build_object('version', version), '', '' FROM migration_ops_migrationstate"
         )
     removing.outcome()
     assert [entry.verb for entry in history.entries(naming_ann)[:2]] == ["canary removed", "kill"]
