@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 import psycopg
+import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from config.embedded.postgres_server import SUPERUSER
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.sync import capture
@@ -45,6 +47,30 @@ def second_connection() -> psycopg.Connection[Any]:
     names = ("dbname", "user", "password", "host", "port")
     known = connection.get_connection_params()
     return psycopg.connect(**{name: known[name] for name in names if name in known})
+
+
+def superuser_connection() -> psycopg.Connection[Any]:
+    """Somebody who may do everything; skips the test where the server is somebody else's, who grants no such thing."""
+    names = ("dbname", "user", "password", "host", "port")
+    known = connection.get_connection_params()
+    mine = {name: known[name] for name in names if name in known}
+    for account in (mine, {**mine, "user": SUPERUSER}):
+        try:
+            other = psycopg.connect(**account, autocommit=True)
+        except psycopg.OperationalError:
+            continue
+        if other.info.parameter_status("is_superuser") == "on":
+            return other
+        other.close()
+    pytest.skip("no account of this server is a superuser's that we know of")
+
+
+def hide_rows_of(table: str) -> None:
+    """From this very session, by row security; skips the test where no row is ever hidden from its account."""
+    if rows("SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"):
+        pytest.skip("row security hides nothing from this account")
+    run(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    run(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
 def begin_dual_write(migration: AnyMigration) -> None:

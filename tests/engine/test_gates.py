@@ -16,7 +16,7 @@ from migration_ops.models import Difference, DirtyKey, QuarantineItem, Run
 from migration_ops.stages import TRANSITIONS
 from migration_ops.sync.applier import drain
 from tests.engine.korean import found
-from tests.engine.syncing import command, rows, run
+from tests.engine.syncing import command, hide_rows_of, rows, run
 from tests.notes import schema
 from tests.notes.migration import notes as notes_migration
 
@@ -327,8 +327,7 @@ def test_an_incomplete_validation_by_the_command_closes_the_gate(dual_write: Any
     a_backfill()
     assert command("validate_migration")[0] == 0
     assert verdict(dual_write, "validation_clean") is Verdict.PASS
-    run("ALTER TABLE legacy_notes ENABLE ROW LEVEL SECURITY")
-    run("ALTER TABLE legacy_notes FORCE ROW LEVEL SECURITY")
+    hide_rows_of("legacy_notes")
     assert command("validate_migration")[0] == 1
     gate = found(dual_write, "validation_clean", quoting=Run.objects.latest("id").error)
     assert gate.verdict is Verdict.FAIL

@@ -19,7 +19,7 @@ from migration_ops.models import BeforeImage, HistoryEntry
 from migration_ops.stages import Stage
 from migration_ops.verify import repair as repairs
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import rows, run, second_connection
+from tests.engine.syncing import hide_rows_of, rows, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
 from tests.engine.waiting import InThread
 from tests.notes import schema
@@ -179,8 +179,7 @@ def test_they_stay_after_a_validation_that_did_not_see_everything(labelled: AnyM
 
 def test_rows_whose_document_a_policy_hides_are_not_taken_for_strays(labelled: AnyMigration) -> None:
     validation = validate(labelled, actor="ann")
-    run("ALTER TABLE modern_notes ENABLE ROW LEVEL SECURITY")
-    run("ALTER TABLE modern_notes FORCE ROW LEVEL SECURITY")
+    hide_rows_of("modern_notes")
 
     done = repairs.repair(validation, actor="ann")
 

@@ -14,7 +14,7 @@ from migration_ops.gates.evidence import validation_clean
 from migration_ops.gates.gate import Verdict
 from migration_ops.models import Difference, DifferenceStatus, DirtyKey, QuarantineItem, Run, RunStatus
 from migration_ops.sync import dirty
-from tests.engine.syncing import rows, run, second_connection
+from tests.engine.syncing import hide_rows_of, rows, run, second_connection
 from tests.engine.validating import command, copy_over, fill, validate_json
 from tests.notes import schema
 from tests.notes.note import NoteKey
@@ -185,10 +185,8 @@ def test_an_empty_legacy_store_that_had_rows_is_incomplete(notes: AnyMigration) 
 def test_a_verifier_that_row_security_filters_is_incomplete(notes: AnyMigration) -> None:
     fill(10)
     copy_over(notes)
-    run("ALTER TABLE modern_notes ENABLE ROW LEVEL SECURITY")
-    run("ALTER TABLE modern_notes FORCE ROW LEVEL SECURITY")
-    run("ALTER TABLE legacy_notes ENABLE ROW LEVEL SECURITY")
-    run("ALTER TABLE legacy_notes FORCE ROW LEVEL SECURITY")
+    hide_rows_of("modern_notes")
+    hide_rows_of("legacy_notes")
 
     code, data = validate_json()
 
@@ -200,8 +198,7 @@ def test_a_policy_that_shows_half_of_the_rows_on_both_sides_is_noticed(notes: An
     fill(10)
     copy_over(notes)
     for table in ("modern_notes", "legacy_notes"):
-        run(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        run(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        hide_rows_of(table)
         run(f"CREATE POLICY half ON {table} USING (title < 'n0005')")
 
     code, data = validate_json()
