@@ -162,6 +162,7 @@ if EMBEDDED_REDIS:
     RQ_QUEUES = {"default": {"USE_REDIS_CACHE": "queue"}}
 else:
     RQ_QUEUES = {"default": {"URL": REDIS_URL}}
+RQ_QUEUES["default"]["SERIALIZER"] = "rq.serializers.JSONSerializer"
 RQ = {"WORKER_CLASS": "migration_ops.worker.ReportingWorker"}
 
 # --- Language, time, files ------------------------------------------------------------------------------------------

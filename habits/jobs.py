@@ -10,7 +10,7 @@ from datetime import date
 
 from django.utils import timezone
 
-from habits import weekly_reports
+from habits import idempotency, weekly_reports
 
 
 def make_weekly_reports(day: str | None = None) -> dict[str, int]:
@@ -25,3 +25,8 @@ def make_weekly_reports(day: str | None = None) -> dict[str, int]:
     asked = None if day is None else date.fromisoformat(day)
     week = weekly_reports.week_to_report(asked, today=timezone.localdate())
     return dict(Counter(outcome.value for outcome in weekly_reports.make(week=week)))
+
+
+def purge_idempotency() -> int:
+    """Delete recorded answers of requests that are too old to be asked for again; how many."""
+    return idempotency.purge(idempotency.PURGED_AT_A_TIME)

@@ -38,6 +38,8 @@ class Settings:
         retries: how often a transient database error is tried again.
         retry_first_delay, retry_longest_delay: bounds of the exponential backoff.
         reconnect_patience: for how long a worker waits for a database that is gone.
+        slice: for how long a worker of the queue works on a run in the background before it makes way for other jobs.
+        scheduler_interval: how often the scheduler looks what is due and whether a run in the background is stranded.
         hold_poll: how often a backfill looks how the database is, and looks again while it holds back.
         hold_longest: a backfill that held back for so long goes on all the same, with the smallest batches.
         hold_replica_lag: hold back while a replica is further behind.
@@ -98,6 +100,8 @@ class Settings:
     retry_first_delay: timedelta = timedelta(milliseconds=100)
     retry_longest_delay: timedelta = timedelta(seconds=5)
     reconnect_patience: timedelta = timedelta(seconds=30)
+    slice: timedelta = timedelta(seconds=30)
+    scheduler_interval: timedelta = timedelta(seconds=5)
 
     hold_poll: timedelta = timedelta(seconds=1)
     hold_longest: timedelta = timedelta(seconds=60)

@@ -82,6 +82,14 @@ class LeaseLost(MigrationOpsError):
     """This process lost its lease; another one went on from the last commit."""
 
 
+class DatabaseGone(MigrationOpsError):
+    """The database did not come back in time; what was committed stays."""
+
+
+class QueueAway(MigrationOpsError):
+    """Redis does not answer, so nobody could be woken."""
+
+
 class RunPaused(MigrationOpsError):
     """The run was paused; `backfill resume` goes on."""
 

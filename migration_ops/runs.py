@@ -29,6 +29,10 @@ NOTICED = 0.05
 
 PAUSE = "pause"
 CANCEL = "cancel"
+FAIL = "fail"
+
+WANTED = {PAUSE: RunStatus.PAUSED, CANCEL: RunStatus.CANCELLED, FAIL: RunStatus.FAILED}
+"""What becomes of a run of which this was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def open_new(migration: AnyMigration, kind: RunKind, plan: Plan, *, actor: str) 
 
 
 def reopen(run: Run) -> Opened:
-    """Speak for an unfinished run: it is running again, and nothing is asked of it.
+    """Speak for an unfinished run: it is running again, in the foreground, and nothing is asked of it.
 
     Raises:
         LeaseHeld: a living process works on it.
@@ -116,7 +120,7 @@ def reopen(run: Run) -> Opened:
         taken = leases.claim(run.pk, WHOLE_RUN, settings().lease)
         refuse_live_workers(run)
         Run.objects.filter(pk=run.pk).update(
-            status=RunStatus.RUNNING, requested="", error="", hold_reason="", options=run.options
+            status=RunStatus.RUNNING, requested="", error="", hold_reason="", options=run.options, queued=False
         )
     run.refresh_from_db()
     return Opened(run, taken)
@@ -168,18 +172,37 @@ def close(opened: Opened, status: RunStatus, *, error: str = "", result: Mapping
 def request(run: Run, what: str) -> None:
     """Ask the process that works on this run to pause or cancel it; it obeys before its next batch.
 
-    `what` is `PAUSE` or `CANCEL`. Where no living process works on the run, it is done here and now.
+    `what` is `PAUSE`, `CANCEL` or `FAIL`. Where no living process works on the run, it is done here and now.
     """
-    wanted = RunStatus.PAUSED if what == PAUSE else RunStatus.CANCELLED
+    if not settle(run, what):
+        Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=what)
+        run.refresh_from_db()
+
+
+def settle(run: Run, what: str, *, error: str = "") -> bool:
+    """Do what was asked of this run, if no living process works on it; whether that is so."""
     try:
         with transaction.atomic():
             taken = leases.claim(run.pk, WHOLE_RUN, settings().lease)
             refuse_live_workers(run)
             run.refresh_from_db()
             if run.status in UNFINISHED:
-                close(Opened(run, taken), wanted)
+                close(Opened(run, taken), WANTED[what], error=error)
             else:
                 leases.release(taken)  # it has ended by itself
     except LeaseHeld:
-        Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=what)
-        run.refresh_from_db()
+        return False
+    return True
+
+
+def hand_over(opened: Opened, **options: Any) -> None:
+    """Leave this run to the workers of the queue; in the caller's transaction.
+
+    Args:
+        options: what they have to remember in addition to what the run knows.
+    """
+    run = opened.run
+    run.queued, run.attempts = True, 0
+    run.options = {**run.options, **options}
+    run.save(update_fields=["queued", "attempts", "options"])
+    leases.release(opened.lease)

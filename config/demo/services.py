@@ -81,12 +81,13 @@ class Service:
 
 
 def services(port: int, logs: Path) -> list[Service]:
-    """Web, worker with scheduler, applier, evaluator."""
+    """Web, worker, scheduler, applier, evaluator."""
     manage = [sys.executable, str(ROOT / "manage.py")]
     web = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
     return [
         Service("web server", [*web, "--workers", "2", "--threads", "4"], logs / "web.log"),
-        Service("worker", [*manage, "rqworker", "default", "--with-scheduler"], logs / "worker.log"),
+        Service("worker", [*manage, "rqworker", "default"], logs / "worker.log"),
+        Service("scheduler", [*manage, "scheduler"], logs / "scheduler.log"),
         Service("applier", [*manage, "sync_changes", "--follow"], logs / "applier.log"),
         Service("evaluator", [*manage, "rollout", "evaluate", "--follow"], logs / "evaluator.log"),
     ]

@@ -19,6 +19,8 @@ from migration_ops.sync import source as sources
 def open_run(migration: AnyMigration, request: Request) -> Opened:
     """Speak for the unfinished run, or for a new one where there is none, or where that one cannot go on.
 
+    Where workers of the queue are to do it, the run is theirs when this returns.
+
     Raises:
         Refused: the stage, or an unfinished run that reads something else.
         LeaseHeld: another process is at it.
@@ -32,7 +34,7 @@ def open_run(migration: AnyMigration, request: Request) -> Opened:
     overtaken = unfinished is not None and unfinished.options.get("capture_since") != since
     if unfinished is not None and not request.restart and not overtaken:
         with transaction.atomic():
-            return _resume(migration, unfinished, request, source)
+            return _handed_over(_resume(migration, unfinished, request, source), request)
     if request.resume_only:
         raise Refused(f"There is no backfill of {migration.name} that could be resumed; start one.")
     plan = _plan(migration, request, source or "", since)
@@ -45,6 +47,12 @@ def open_run(migration: AnyMigration, request: Request) -> Opened:
             runs.close(runs.reopen(unfinished), RunStatus.CANCELLED, error=why)
         opened = runs.open_new(migration, RunKind.BACKFILL, plan, actor=request.actor)
         _note(migration, opened.run, request, "backfill start")
+        return _handed_over(opened, request)
+
+
+def _handed_over(opened: Opened, request: Request) -> Opened:
+    if request.queued:
+        runs.hand_over(opened, workers=request.workers, batch_size=request.batch_size)
     return opened
 
 

@@ -81,6 +81,7 @@ def status(migration: AnyMigration, run: Run) -> Report:
     report.data.update(
         {
             **progress_of(run).as_dict(),
+            "queued": run.queued,
             "requested": run.requested,
             "hold_reason": run.hold_reason,
             "lease": None if holder is None else {"holder": holder.owner, "until": holder.until.isoformat()},

@@ -21,6 +21,7 @@ class Request:
         source: a file to read instead of the legacy store; the legacy store's own file is the legacy store.
         restart: give an unfinished run up and begin anew.
         resume_only: go on with an unfinished run or refuse; never begin one.
+        queued: workers of the queue do it, at most `workers` at a time.
     """
 
     actor: str
@@ -31,6 +32,7 @@ class Request:
     source: str | None = None
     restart: bool = False
     resume_only: bool = False
+    queued: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and not 1 <= self.batch_size <= MOST_ROWS:

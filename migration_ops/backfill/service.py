@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
-from django.db import Error, ProgrammingError, connection, transaction
+from django.db import ProgrammingError, transaction
 
 from migration_ops import history, runs
-from migration_ops.backfill import dry_run, finish, lock_room, report
+from migration_ops.backfill import completion, dry_run, report
 from migration_ops.backfill import lease as leases
-from migration_ops.backfill.batch import Job
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.heartbeat import Heartbeat
 from migration_ops.backfill.opening import open_run
@@ -30,17 +28,12 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.models import RunKind, RunStatus
 from migration_ops.patience import sqlstate
 from migration_ops.runs import Opened
-from migration_ops.sync import capture
 from migration_ops.sync import source as sources
 
 OPENED = label("backfill.opened")
-CLOSED = label("backfill.closed")
 
 OBEYED = 10.0
 """Seconds that `pause` and `cancel` wait for the running process to obey; it does so after the batch at hand."""
-
-REMEMBERED_KEYS = 10_000
-"""Encoded keys that are kept: every step of a batch asks for the same ones."""
 
 UNDEFINED_TABLE = "42P01"
 
@@ -147,7 +140,7 @@ def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Repo
 
 def _carry_through(migration: AnyMigration, opened: Opened, request: Request, stop: Stop, show: Show | None) -> Ending:
     """Work, and write down how it ended, whatever that is."""
-    close = partial(_close, migration, opened, request)
+    close = partial(completion.close, migration, opened, actor=request.actor)
     try:
         ending, result = _work(migration, opened, request, stop, show)
     except LeaseLost:
@@ -162,34 +155,14 @@ def _carry_through(migration: AnyMigration, opened: Opened, request: Request, st
     except Exception as error:
         close(RunStatus.FAILED, error=str(error).strip().split("\n", 1)[0] or type(error).__name__)
         raise
-    match ending:
-        case Ending.DONE | Ending.LIMIT:
-            close(RunStatus.SUCCEEDED, result=result)
-        case Ending.CANCEL:
-            close(RunStatus.CANCELLED)
-        case Ending.PAUSE:
-            close(RunStatus.PAUSED)
-        case Ending.STOPPED:
-            close(RunStatus.PAUSED, error="Interrupted; `manage.py backfill` goes on.")
+    completion.close_as(migration, opened, ending, result, actor=request.actor)
     return ending
 
 
 def _work(
     migration: AnyMigration, opened: Opened, request: Request, stop: Stop, show: Show | None
 ) -> tuple[Ending, dict[str, Any]]:
-    options = opened.run.options
-    since = options.get("capture_since")
-    migration = replace(migration, encode_key=lru_cache(REMEMBERED_KEYS)(migration.encode_key))
-    reading = sources.beside(migration, options.get("source") or "")
-    job = Job(
-        migration=reading,
-        run_id=opened.run.pk,
-        legacy=reading.legacy,
-        capture_since=None if since is None else datetime.fromisoformat(since),
-        fresh=options["fresh"],
-        limit=options.get("limit"),
-        most_rows=lock_room.keys_a_batch(request.workers),
-    )
+    job = completion.job_of(migration, opened.run, workers=request.workers)
     beat = Heartbeat(opened, show)
     if request.workers == 1:
         ending = work(job, fixed=request.batch_size, stop=stop, beat=beat)
@@ -197,45 +170,9 @@ def _work(
         ending = work_together(job, count=request.workers, fixed=request.batch_size, stop=stop, beat=beat)
     result: dict[str, Any] = {}
     if ending is Ending.DONE:
-        whole = job.limit is None and not reading.rows_from
-        if job.limit is None:
-            deal_with_vanished = finish.mark_vanished if whole else finish.forget_vanished
-            result["vanished"] = deal_with_vanished(job, stop=stop, beat=beat)
-        else:
-            result["vanished"] = 0
-        result.update(finish.drain(migration, stop=stop, beat=beat))
-        if stop.requested:
+        completed = completion.complete(migration, job, opened.run.options, stop=stop, beat=beat)
+        if completed is None:
             return Ending.STOPPED, {}
-        if whole:
-            capture.confirm_whole(migration, options["capture_lost"])
+        result = completed
     beat(now=True)
     return ending, result
-
-
-def _close(
-    migration: AnyMigration,
-    opened: Opened,
-    request: Request,
-    status: RunStatus,
-    *,
-    error: str = "",
-    result: dict[str, Any] | None = None,
-) -> None:
-    """Write the end down, with its entry in the history.
-
-    Where the database cannot be reached the lease ends with the connection, and the next backfill goes on all the same.
-    """
-    try:
-        with transaction.atomic():
-            said = None
-            opened.run.refresh_from_db(fields=["worked_seconds"])  # the heartbeat adds to it in the database
-            if result is not None:
-                said = {**report.figures(migration, opened.run), **result}
-            runs.close(opened, status, error=error, result=said)
-            evidence = {"run": opened.run.pk, **report.figures(migration, opened.run), "error": error}
-            history.append(migration, actor=request.actor, verb=f"backfill {status}", evidence=evidence)
-    except Error:
-        connection.close()
-        if not error:
-            raise
-    failpoint(CLOSED)

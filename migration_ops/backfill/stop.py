@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -34,16 +36,41 @@ class Stop:
             signal.raise_signal(self.signal)
 
 
+class Deadline(Stop):
+    """Also stops when its time is up.
+
+    Args:
+        seconds: from now on.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._end = clock() + seconds
+
+    @property
+    def requested(self) -> bool:
+        return super().requested or self._clock() >= self._end
+
+    def wait(self, seconds: float) -> bool:
+        self._told.wait(max(0.0, min(seconds, self._end - self._clock())))
+        return self.requested
+
+    def lift(self) -> None:
+        """From now on only a signal stops it."""
+        self._end = math.inf
+
+
 @contextmanager
-def on_signals() -> Iterator[Stop]:
-    """Note SIGINT and SIGTERM for as long as this lasts.
+def on_signals(stop: Stop | None = None) -> Iterator[Stop]:
+    """Note SIGINT and SIGTERM for as long as this lasts, in this `stop` or in a new one.
 
     A second Ctrl-C does not wait for the batch to end. The SIGTERM that a worker gets from its parent right after the
     terminal's SIGINT does.
 
     Only the main thread can do that; elsewhere nothing is noted.
     """
-    stop = Stop()
+    stop = stop or Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

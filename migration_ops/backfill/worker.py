@@ -26,7 +26,7 @@ from migration_ops.backfill.lease import Lease
 from migration_ops.backfill.monitor import Monitor, watched_tables
 from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
-from migration_ops.exceptions import MigrationOpsError, RunPaused
+from migration_ops.exceptions import DatabaseGone, MigrationOpsError, RunPaused
 from migration_ops.models import Run
 from migration_ops.preparation import prepare
 
@@ -46,6 +46,7 @@ class Ending(StrEnum):
     LIMIT = "limit"
     PAUSE = runs.PAUSE
     CANCEL = runs.CANCEL
+    FAIL = runs.FAIL
     STOPPED = "stopped"
 
 
@@ -124,7 +125,7 @@ def patiently(stop: Stop, call: Callable[[], ResultT]) -> ResultT | Ending:
     """What `call` returns, called again while the database is gone; `STOPPED` when told to stop meanwhile.
 
     Raises:
-        MigrationOpsError: the database did not come back in time.
+        DatabaseGone: it did not come back in time.
     """
     deadline = time.monotonic() + settings().reconnect_patience.total_seconds()
     while not stop.requested:
@@ -135,7 +136,7 @@ def patiently(stop: Stop, call: Callable[[], ResultT]) -> ResultT | Ending:
                 raise
             connection.close()
             if time.monotonic() > deadline:
-                raise MigrationOpsError(
+                raise DatabaseGone(
                     f"The database is gone: {errors.sentence(error)}. What was committed stays;"
                     " run `manage.py backfill` again when it is back."
                 ) from error
@@ -298,6 +299,8 @@ class RangeWorker:
                 if decision.action is Action.SHRINK:
                     self.size = self.size.halved(self.rows)
                 self.todo = partial(self._wait, decision.delay, f"Trying again: {said}.")
+            case _ if problem is Kind.DISCONNECTED:
+                raise DatabaseGone(_failure(problem, said)) from error
             case _:
                 raise MigrationOpsError(_failure(problem, said)) from error
 

@@ -10,6 +10,7 @@ from migration_ops.models.history import HistoryEntry, HistoryHead
 from migration_ops.models.imported import ImportedDocument
 from migration_ops.models.lineage import Lineage, MergeRecord
 from migration_ops.models.metric import Metric, MetricTotal
+from migration_ops.models.periodic import Periodic
 from migration_ops.models.polled_version import PolledVersion
 from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
 from migration_ops.models.read_difference import ReadDifference
@@ -34,6 +35,7 @@ __all__ = [
     "Metric",
     "MetricTotal",
     "MigrationState",
+    "Periodic",
     "PolledVersion",
     "QuarantineItem",
     "QuarantineStatus",

@@ -30,6 +30,9 @@ class Run(models.Model):
 
     `requested` is how another terminal speaks to a running one: `pause` or `cancel`, obeyed between batches. What it
     counted is in its ranges.
+
+    A run that is `queued` is worked on by whatever workers of the queue come, slice by slice. While it is `running` and
+    nobody holds a lease it waits for one of them. The queue holds nothing but wake-ups, numbered by `woken`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -46,6 +49,11 @@ class Run(models.Model):
     hold_reason = models.TextField(_("holding back because"), blank=True)
     error = models.TextField(_("error"), blank=True)
     result = models.JSONField(_("result"), default=dict)
+    queued = models.BooleanField(_("in the background"), default=False, db_default=False)
+    woken = models.BigIntegerField(_("wake-ups"), default=0, db_default=0)
+    attempts = models.IntegerField(_("slices that died in a row"), default=0, db_default=0)
+    attempts_at = models.BigIntegerField(_("rows read when they began"), default=0, db_default=0)
+    beat_at = models.DateTimeField(_("last worked on"), null=True)
 
     class Meta:
         verbose_name = _("run")

@@ -77,6 +77,6 @@ def longest_silence(role: Role) -> timedelta:
     every = {
         Role.APPLIER: max(settings().sync_heartbeat, settings().sync_poll),
         Role.EVALUATOR: settings().evaluate_interval,
-        Role.SCHEDULER: timedelta(seconds=10),
+        Role.SCHEDULER: settings().scheduler_interval,
     }.get(role, settings().metrics_flush)
     return every * BEATS

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from migration_ops.backfill import batch, finish, service
+from migration_ops.backfill import batch, completion, finish, service
 from tests.acceptance.commands import run, run_apart
 from tests.acceptance.modern import digest, query
 from tests.acceptance.source_files import imported, load, write
 
 STEPS = (batch.BEGUN, batch.READ, batch.SAVED, batch.RECORDED, batch.ADVANCED, batch.COMMITTED)
-PLACES = (service.OPENED, *(f"{step}:2" for step in STEPS), finish.DRAINED, service.CLOSED)
+PLACES = (service.OPENED, *(f"{step}:2" for step in STEPS), finish.DRAINED, completion.CLOSED)
 
 
 def backfill(*arguments: str, failpoint: str = "") -> int:

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from migration_ops import registry
 from migration_ops.definition import AnyMigration
 from tests.database import database_url
+from tests.engine.background import Background
+from tests.engine.quick_settings import MIGRATION_OPS
 from tests.notes import schema
 from tests.notes.migration import notes as notes_migration
 from tests.notes.migration import register_alone
@@ -31,6 +34,16 @@ def notes(transactional_db: None) -> Iterator[AnyMigration]:
     for other in others:
         registry.register(other)
     schema.drop_tables()
+
+
+@pytest.fixture
+def in_background(notes: AnyMigration, settings: Any) -> Iterator[Background]:
+    """A Redis for this test alone, which its commands use; workers and schedulers are started as it wants them."""
+    background = Background()
+    settings.RQ_QUEUES = {"default": {"URL": background.url, "SERIALIZER": "rq.serializers.JSONSerializer"}}
+    settings.MIGRATION_OPS = MIGRATION_OPS
+    yield background
+    background.end()
 
 
 @pytest.fixture

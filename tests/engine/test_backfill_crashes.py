@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from migration_ops import failpoints
-from migration_ops.backfill import batch, finish, service
+from migration_ops.backfill import batch, completion, finish, service
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Run, RunRange
 from tests.engine.backfilling import backfill, eventually, fill
@@ -24,7 +24,7 @@ from tests.notes import schema
 Start = Callable[..., "subprocess.Popen[str]"]
 
 IN_A_BATCH = (batch.BEGUN, batch.READ, batch.SAVED, batch.RECORDED, batch.ADVANCED, batch.COMMITTED)
-AROUND = (service.OPENED, finish.VANISHED, finish.DRAINED, service.CLOSED)
+AROUND = (service.OPENED, finish.VANISHED, finish.DRAINED, completion.CLOSED)
 MESS = (("home", "milk", "one"), ("home", "milk ", "two"), ("home", "bread", None), (None, "lost", "no notebook"))
 
 
@@ -79,7 +79,7 @@ def test_killed_at_any_point_and_run_again_it_ends_in_the_same_data(
     assert_in_step()
     counted = ("notes_written", "notes_unchanged", "notes_merged", "rows_quarantined")
     assert said["rows_read"] == whole["rows_read"] == sum(said[name] for name in counted)
-    if not failpoint.startswith(service.CLOSED):
+    if not failpoint.startswith(completion.CLOSED):
         assert {name: said[name] for name in counted} == {name: whole[name] for name in counted}
         assert Run.objects.count() == 1
 

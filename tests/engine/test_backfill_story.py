@@ -140,7 +140,7 @@ def test_a_limited_run_is_a_trial_that_does_not_count_as_complete(writing: AnyMi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--queue",), "not installed yet"),
+        (("pause", "--queue"), "is for `backfill start`"),
         (("--batch-size", "0"), "1 to 5000 rows"),
         (("--workers", "0"), "1 to 32 workers"),
         (("--limit", "-1"), "at least one row"),

@@ -160,6 +160,7 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("stage", "advance", "--dry-run"),
         ("stage", "advance"),
         ("backfill", "--dry-run"),
+        ("backfill", "start", "--queue"),
         ("backfill",),
         ("backfill", "status"),
         ("quarantine", "list"),

@@ -15,7 +15,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from migration_ops import runs
-from migration_ops.backfill import report, service
+from migration_ops.backfill import background, report, service
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.report import Report
@@ -57,13 +57,13 @@ class Command(OperatorCommand):
         parser.add_argument("--limit", type=int, metavar="N", help="stop after N rows; counts as a trial")
         parser.add_argument("--source", metavar="FILE", help="read this JSON file instead of the legacy store")
         parser.add_argument("--restart", action="store_true", help="give an unfinished run up and begin anew")
-        parser.add_argument("--queue", action="store_true", help="run in the background (not installed yet)")
+        parser.add_argument("--queue", action="store_true", help="let workers of the queue do it; return at once")
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
-        if options["queue"]:
-            raise UnusableInput("Queued runs are not installed yet; leave --queue out to run in the foreground.")
         verb = options["verb"]
+        if options["queue"] and (verb not in ("start", "resume") or options["dry_run"]):
+            raise UnusableInput("--queue is for `backfill start` and `backfill resume`, and not for --dry-run.")
         if options["dry_run"] and verb != "start":
             raise UnusableInput(f"--dry-run is for `backfill start`, not for {verb}.")
         if verb == "status":
@@ -73,6 +73,8 @@ class Command(OperatorCommand):
             found = ask(migration, actor=options["actor"], reason=options["reason"])
             return _present(migration, found, ExitCode.DONE)
         request = _request(options)
+        if options["queue"]:
+            return _present(migration, background.start(migration, request), ExitCode.DONE)
         ended = _ended(migration)
         with _bar(self.stderr.isatty()) as show:
             if options["dry_run"]:
@@ -96,6 +98,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         source=options["source"],
         restart=options["restart"],
         resume_only=options["verb"] == "resume",
+        queued=options["queue"],
     )
 
 
@@ -136,13 +139,23 @@ def _present(migration: AnyMigration, found: Report, exit_code: ExitCode) -> Out
         if found.data.get(name) not in (None, ""):
             table.add_row(name.replace("_", " "), _text(found.data[name]))
     sentences = [SENTENCES.get(found.status, "")]
-    if found.status == RunStatus.RUNNING and "lease" in found.data and found.data["lease"] is None:
+    if found.status == RunStatus.RUNNING and found.data.get("queued"):
+        sentences = [_in_background(found)]
+    elif found.status == RunStatus.RUNNING and "lease" in found.data and found.data["lease"] is None:
         sentences = ["Its process is gone; `manage.py backfill` goes on where it stopped."]
     if failed := found.data.get("apply_failed"):
         sentences.append(f"{failed} changes could not be carried over; `manage.py sync_changes` tries again.")
     if found.open_quarantine:
         sentences.append(f"{found.open_quarantine} rows wait in quarantine; see `manage.py quarantine list`.")
     return Outcome(found.data, (table, " ".join(sentences)), exit_code)
+
+
+def _in_background(found: Report) -> str:
+    if problem := found.data.get("problem"):
+        return f"The run is open, and begins by itself. {problem}"
+    if found.data.get("lease"):
+        return "The run is at work in the background; `manage.py backfill status` says how far it is."
+    return "The run waits for a worker of the queue; `manage.py backfill status` says how far it is."
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,22 @@
+"""What workers of the queue are woken for. Edges: parse an id, call one service.
+
+The database is the truth, a job only a wake-up: any of them can be lost, doubled or late.
+"""
+
+from __future__ import annotations
+
+from migration_ops import registry
+from migration_ops.backfill import slices
+from migration_ops.backfill.stop import Deadline, on_signals
+from migration_ops.conf import settings
+from migration_ops.models import Run
+
+
+def work_on_backfill(run_id: int) -> None:
+    """Work on this run for one slice, or until this worker is told to end."""
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        return
+    stop = Deadline(settings().slice.total_seconds())
+    with on_signals(stop):
+        slices.work_slice(registry.get(run.migration), run_id, stop=stop)

@@ -1,0 +1,113 @@
+"""The background as it runs in production: a Redis, workers of the queue and schedulers, each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from config.embedded import place
+from config.embedded.redis_server import RedisServer
+from tests.database import database_url
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PATIENCE = 60.0
+"""Seconds that anything may take at most."""
+
+
+class Background:
+    """A Redis of its own, and processes that work with it on the tiny domain."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="queue-"))  # short enough for a socket
+        self.redis = RedisServer(self.home / "redis")
+        self.redis.ensure()
+        self.url = place.socket_url(self.home / "redis", "redis.sock")
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *arguments: str, failpoint: str = "", **environment: str) -> subprocess.Popen[bytes]:
+        """`manage.py ARGUMENTS` with the tiny domain and short times; what it says is in `self.log`."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.notes.manage", *arguments],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "DATABASE_URL": database_url(),
+                    "REDIS_URL": self.url,
+                    "DJANGO_SETTINGS_MODULE": "tests.engine.quick_settings",
+                    "MIGRATION_OPS_FAILPOINT": failpoint,
+                    **environment,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._running.append(process)
+        return process
+
+    def worker(self, failpoint: str = "") -> subprocess.Popen[bytes]:
+        return self.start("rqworker", "default", failpoint=failpoint)
+
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        return self.start("scheduler")
+
+    @property
+    def log(self) -> Path:
+        return self.home / "log"
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.redis.socket))
+
+    def jobs(self) -> list[Job]:
+        """Those that wait for a worker."""
+        connection = self.client()
+        names = [name.decode() for name in connection.lrange("rq:queue:default", 0, -1)]
+        return Job.fetch_many(names, connection=connection, serializer=JSONSerializer)
+
+    def eventually(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        """Ask again and again until the answer is yes; that answer. Otherwise fail, with what the processes said."""
+        deadline = time.monotonic() + seconds
+        while not (answer := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"It did not come about. The processes said:\n{self.said()[-6000:]}")
+            time.sleep(0.02)
+        return answer
+
+    def horses(self, worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        """What this worker has forked for its job."""
+        try:
+            return psutil.Process(worker.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+
+    def end(self) -> None:
+        """Kill everything, orphans included, and remove what it left."""
+        for process in self._running:
+            for horse in self.horses(process):
+                horse.kill()
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        self.redis.stop()
+        for each in psutil.process_iter(["environ"]):
+            if (each.info["environ"] or {}).get("REDIS_URL") == self.url:
+                each.kill()
+        shutil.rmtree(self.home)
