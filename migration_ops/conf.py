@@ -73,7 +73,9 @@ class Settings:
         failures_in_a_row: after so many evaluations in a row that fail reads go back by themselves.
         cool_down: for how long nobody goes forward after reads went back by themselves.
         override_lifetime: how long an override of gates is in force.
-        canary_share_most: the largest percentage of units that can be served as canaries, outside the plan.
+        canary_share_most: the largest percentage of units that can be served as canaries, outside the plan; the same
+            percentage of the people can be named.
+        canary_people_least: so many people can be named as canaries, however large a share they are.
         compare_batch: documents that validation compares in one snapshot.
         suspect_rounds: how often a suspected difference is looked at again.
         suspect_patience: for how long, in all, at the end of a validation.
@@ -145,6 +147,7 @@ class Settings:
     cool_down: timedelta = timedelta(hours=1)
     override_lifetime: timedelta = timedelta(hours=1)
     canary_share_most: int = 5
+    canary_people_least: int = 10
 
     compare_batch: int = 1_000
     suspect_rounds: int = 12

@@ -28,6 +28,8 @@ class Dial:
         canary_header, canary_cookie: names by which staff, or who has a signed cookie, asks for a store; "" for none.
         canary_percent: share of the units that read modern as canaries, outside the plan.
         named: whether the flag names canary users or groups.
+        named_people: how many people it names, by themselves or by a group of theirs.
+        people: how many there were in all when that was counted.
         step: grows by one whenever stage, percent or kill change; what was counted at one step is evidence about it.
     """
 
@@ -39,6 +41,8 @@ class Dial:
     canary_cookie: str = ""
     canary_percent: Decimal = Decimal(0)
     named: bool = False
+    named_people: int = 0
+    people: int = 0
     step: int = 0
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
-from migration_ops.guards import flag, record
+from migration_ops.guards import flag, members, record
 from migration_ops.guards.trigger import (
     BEFORE,
     CHANGE,
@@ -45,6 +45,8 @@ def _legal_steps() -> str:
 
 def _stage_guard() -> str:
     return f"""
+DECLARE
+    face record;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'The state of migration % is never deleted.', OLD.name USING ERRCODE = 'check_violation';
@@ -68,7 +70,16 @@ BEGIN
             NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        NEW.named := EXISTS (SELECT FROM {FLAG} AS flag WHERE flag.name = NEW.name AND {flag.names_any("flag.id")});
+        SELECT * INTO face FROM {FLAG} AS flag WHERE flag.name = NEW.name;
+        NEW.named := {flag.names_any("face.id")};
+        -- Counting takes its time: a kill, which moves the version, does not wait for it.
+        IF to_jsonb(NEW) ? 'named_people' AND (TG_OP = 'INSERT' OR NEW.version = OLD.version) THEN
+            NEW.named_people := {members.named_people("face.id")};
+            NEW.people := CASE WHEN NEW.named_people > 0 THEN {members.people()} ELSE 0 END;
+        ELSIF to_jsonb(NEW) ? 'named_people' THEN
+            NEW.named_people := OLD.named_people;
+            NEW.people := OLD.people;
+        END IF;
     END IF;
     IF TG_OP = 'UPDATE' THEN
         NEW.step := OLD.step;
@@ -140,6 +151,7 @@ def triggers() -> tuple[Trigger, ...]:
         Trigger("migration_ops_image_append_only", IMAGES, CHANGE, _APPEND_ONLY),
         Trigger("migration_ops_image_no_truncate", IMAGES, EMPTY, _no_truncate(IMAGES)),
         *flag.triggers(),
+        *members.triggers(),
         *record.triggers(),
     )
 

@@ -26,7 +26,8 @@ class MigrationState(models.Model):
 
     A database trigger, generated from `TRANSITIONS`, refuses every other move. The same trigger keeps `step` and
     `stepped_at`, which change with the stage, the percentage and the kill switch, whoever changes those; and `named`,
-    whether the flag of that name has users or groups, which whoever changes these makes it look up again.
+    whether the flag of that name has users or groups, with `named_people` and `people`, which whoever changes these or
+    the members of the groups makes it look up again.
     """
 
     name = models.CharField(_("migration"), max_length=100, primary_key=True)
@@ -40,6 +41,8 @@ class MigrationState(models.Model):
     canary_cookie = models.CharField(_("canary cookie"), max_length=100, db_default="")
     canary_percent = models.DecimalField(_("percent of canaries"), max_digits=5, decimal_places=2, db_default=0)
     named = models.BooleanField(_("canaries by name"), db_default=False)
+    named_people = models.BigIntegerField(_("people named as canaries"), db_default=0)
+    people = models.BigIntegerField(_("people there were when they were counted"), db_default=0)
     version = models.BigIntegerField(_("version"), db_default=0)
     step = models.BigIntegerField(_("step"), db_default=0)
     stepped_at = models.DateTimeField(_("at this step since"), db_default=Now())

@@ -13,6 +13,7 @@ from migration_ops.exceptions import UnusableInput
 from migration_ops.gates import Gate, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.models import Flag
+from migration_ops.rollout import canaries
 from migration_ops.rollout.turning import Change, refuse_no_percent, turn
 from migration_ops.sentence import said
 from migration_ops.stages import DATA_GATES
@@ -69,6 +70,7 @@ def canary(
 
     Raises:
         UnusableInput: no name of a header or cookie, or no percentage up to `canary_share_most`.
+        Refused: more people would be named than may be.
         GateClosed, Refused, StageChanged: as for `advance`.
     """
     _refuse_unusable(chosen)
@@ -78,12 +80,15 @@ def canary(
     found: tuple[Gate, ...] = ()
     if more:
         transitions.not_held(looked_at)
+        if chosen.named:
+            canaries.refuse_too_many(migration, chosen.users, chosen.groups)
         found = opening.look(migration, looked_at, passage)
         opening.require(passage, found)
 
     def turned(now: State) -> tuple[State, tuple[Gate, ...]]:
         through = opening.pass_through(migration, now, passage, fenced=True) if more else ()
         if chosen.named:
+            canaries.refuse_too_many(migration, chosen.users, chosen.groups)
             flag, _ = Flag.objects.get_or_create(name=migration.name)
             flag.users.add(*chosen.users)
             flag.groups.add(*chosen.groups)

@@ -9,7 +9,7 @@ from migration_ops import history, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate, opening
 from migration_ops.models import HistoryEntry
-from migration_ops.rollout import plan, self_test
+from migration_ops.rollout import canaries, plan, self_test
 from migration_ops.rollout.plan import Next
 from migration_ops.state import State
 
@@ -63,6 +63,11 @@ def as_dict(migration: AnyMigration, standing: Standing, *, entries: int = 20) -
             "cookie": now.canary_cookie,
             "percent": float(now.canary_percent),
             "named": now.named,
+        },
+        "canary_people": {
+            "named": now.named_people,
+            "most": canaries.most(now.people),
+            "too_many": canaries.too_many(now),
         },
         "next": str(standing.following) if standing.following else None,
         "eligible": standing.is_eligible,

@@ -13,6 +13,8 @@ from migration_ops.dashboard import Room
 from migration_ops.definition import Side
 from migration_ops.gates.evidence import MISMATCHES
 from migration_ops.models import RunStatus
+from migration_ops.rollout import canaries
+from migration_ops.state import State
 from migration_ops.web import wording
 from migration_ops.web.shapes import Fact, grouped, rows
 
@@ -30,11 +32,21 @@ def served(room: Room) -> tuple[Fact, ...]:
             "groups": who.canary_groups,
         }
         found.append(Fact(_("canaries by name"), people, flags))
+        found.append(_people(now))
     if now.canary_header:
         found.append(Fact(_("canary header"), now.canary_header))
     if now.canary_cookie:
         found.append(Fact(_("canary cookie"), now.canary_cookie))
     return tuple(found)
+
+
+def _people(now: State) -> Fact:
+    """How many are named, and whether that is more than may be."""
+    sentence = _("%(people)s, more than %(most)s: no group counts")
+    if not canaries.too_many(now):
+        sentence = _("%(people)s of at most %(most)s")
+    filled = {"people": grouped(now.named_people), "most": grouped(canaries.most(now.people))}
+    return Fact(_("people named as canaries"), sentence % filled, tone="bad" if canaries.too_many(now) else "")
 
 
 _TONES = {"succeeded": "good", "failed": "bad", "cancelled": "unsure", "paused": "unsure"}

@@ -223,6 +223,12 @@ def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[str]:
         lines.append("[red]Killed: every read is answered by legacy.[/]")
     if now.hold:
         lines.append("[yellow]On hold: nothing moves forward.[/]")
+    people = data["canary_people"]
+    if people["too_many"]:
+        most = people["most"]
+        lines.append(
+            f"[yellow]{people['named']} people are canaries by name, and at most {most} can be: no group counts.[/]"
+        )
     if data["next"] is None:
         lines.append("There is no step further on.")
     elif data["eligible"]:
