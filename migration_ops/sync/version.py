@@ -13,8 +13,8 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-PACKAGES = ("sync",)
-MODULES = ("fence.py", "guards.py", "locks.py", "stages.py", "state.py", "rollout/routing.py")
+PACKAGES = ("guards", "sync")
+MODULES = ("fence.py", "locks.py", "stages.py", "state.py", "rollout/routing.py")
 """What, below `migration_ops`, a user's write runs through between its two stores, and what watches beside it."""
 
 _LENGTH = 12
