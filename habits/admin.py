@@ -9,6 +9,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from waffle.models import Sample, Switch
 
 from habits.models import (
     Child,
@@ -28,6 +29,11 @@ if TYPE_CHECKING:  # generic for the type checker only
 else:
     _CreationForm = BaseUserCreationForm
     _UserAdmin = UserAdmin
+
+
+for unused in (Sample, Switch):  # nobody here asks them; a page of them would mislead
+    if admin.site.is_registered(unused):
+        admin.site.unregister(unused)
 
 
 class AccountCreationForm(_CreationForm):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from habits.board import Board, BoardKey, decode_key, encode_key, unit_prefix
 from habits.comparison import differences, equal_marks, image, marks
@@ -15,7 +15,7 @@ from migration_ops.definition import ForeignKey, Migration
 
 boards: Migration[BoardKey, Board] = Migration(
     name="boards",
-    label="Weekly boards",
+    label=gettext_lazy("Weekly boards"),
     plural=gettext_noop("boards"),
     legacy=legacy_store,
     modern=ModernStore,

@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from waffle.admin import FlagAdmin as WaffleFlagAdmin
 from waffle.models import Flag as WaffleFlag
 
@@ -36,7 +36,9 @@ from migration_ops.models import (
     Run,
     RunRange,
 )
+from migration_ops.web import wording
 from migration_ops.web.control_room import ControlRoom
+from migration_ops.web.wording import Text
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -124,9 +126,21 @@ class MergeRecordAdmin(ReadOnlyAdmin):
 
 @admin.register(HistoryEntry)
 class HistoryEntryAdmin(ReadOnlyAdmin):
-    list_display = ["id", "at", "migration", "actor", "verb", "from_stage", "to_stage", "reason"]
+    list_display = ["id", "at", "migration", "actor", "done", "came_from", "went_to", "reason"]
     list_filter = ["migration", "verb"]
     search_fields = ["actor", "reason"]
+
+    @admin.display(description=_("what"), ordering="verb")
+    def done(self, entry: HistoryEntry) -> Text:
+        return wording.verb(entry.verb)
+
+    @admin.display(description=_("from"), ordering="from_stage")
+    def came_from(self, entry: HistoryEntry) -> Text:
+        return wording.stage_named(entry.from_stage)
+
+    @admin.display(description=_("to"), ordering="to_stage")
+    def went_to(self, entry: HistoryEntry) -> Text:
+        return wording.stage_named(entry.to_stage)
 
 
 @admin.register(Metric)

@@ -36,6 +36,10 @@ class UnusableInput(MigrationOpsError):
     exit_code = ExitCode.UNUSABLE
 
 
+class ReasonMissing(UnusableInput):
+    """Who vouches says why."""
+
+
 class UnknownMigration(UnusableInput):
     """No migration of that name is registered."""
 

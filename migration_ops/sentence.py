@@ -6,7 +6,16 @@ page says the same sentence in the language of whoever looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+
+class Language(Protocol):
+    """What says texts in a language, as `django.utils.translation` and the translations of Python's `gettext` do."""
+
+    def gettext(self, message: str, /) -> str: ...
+
+    def ngettext(self, singular: str, plural: str, number: int, /) -> str: ...
 
 
 class Sentence(str):
@@ -18,32 +27,45 @@ class Sentence(str):
     Args:
         msgid: the English text for gettext, with `%(name)s` for what is filled in, and `%%` for a per cent sign.
         values: what is filled in; sentences among them are translated as well.
+        plural: the English text for any other count than one; "" where nothing is counted.
+        count: how many it speaks of.
     """
 
-    __slots__ = ("_msgid", "_values")
+    __slots__ = ("_count", "_msgid", "_plural", "_values")
 
     _msgid: str
     _values: Mapping[str, str]
+    _plural: str
+    _count: int
 
-    def __new__(cls, msgid: str, values: Mapping[str, str]) -> Sentence:
-        made = super().__new__(cls, msgid % values)
-        made._msgid, made._values = msgid, values
+    def __new__(cls, msgid: str, values: Mapping[str, str], plural: str = "", count: int = 1) -> Sentence:
+        made = super().__new__(cls, (plural if plural and count != 1 else msgid) % values)
+        made._msgid, made._values, made._plural, made._count = msgid, values, plural, count
         return made
 
-    def __getnewargs__(self) -> tuple[str, Mapping[str, str]]:  # type: ignore[override]  # for copies
-        return self._msgid, self._values
+    def __getnewargs__(self) -> tuple[str, Mapping[str, str], str, int]:  # type: ignore[override]  # for copies
+        return self._msgid, self._values, self._plural, self._count
 
     def __str__(self) -> str:
         return self
 
-    def translated(self, translate: Callable[[str], str]) -> str:
-        """The same in the language of `translate`, which is gettext."""
-        return translate(self._msgid) % {name: translated(value, translate) for name, value in self._values.items()}
+    def translated(self, language: Language) -> str:
+        """The same in this language, with the plural that it has for the count."""
+        if self._plural:
+            frame = language.ngettext(self._msgid, self._plural, self._count)
+        else:
+            frame = language.gettext(self._msgid)
+        return frame % {name: translated(value, language) for name, value in self._values.items()}
 
 
 def said(msgid: str, /, **values: str) -> Sentence:
     """The sentence; its msgid is collected for translation, so it is written out where this is called."""
     return Sentence(msgid, values)
+
+
+def said_many(one: str, many: str, count: int, /, **values: str) -> Sentence:
+    """The sentence about so many of something; both msgids are written out where this is called."""
+    return Sentence(one, values, many, count)
 
 
 def word(text: str) -> Sentence:
@@ -57,6 +79,6 @@ def joined(parts: Iterable[str], by: str = " ") -> Sentence:
     return Sentence(by.join(f"%({name})s" for name in values), values)
 
 
-def translated(text: str, translate: Callable[[str], str]) -> str:
-    """The text in the language of `translate` if it is a `Sentence`; otherwise as it is."""
-    return text.translated(translate) if isinstance(text, Sentence) else text
+def translated(text: str, language: Language) -> str:
+    """The text in this language if it is a `Sentence`; otherwise as it is."""
+    return text.translated(language) if isinstance(text, Sentence) else text

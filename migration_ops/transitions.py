@@ -22,7 +22,7 @@ from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
 from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, milliseconds, sqlstate
-from migration_ops.sentence import joined, said, word
+from migration_ops.sentence import joined, said, said_many, word
 from migration_ops.stages import Stage, Transition
 from migration_ops.state import State
 from migration_ops.sync import capture
@@ -263,9 +263,12 @@ def _refuse_to_leave_behind(migration: AnyMigration) -> None:
     waiting = DirtyKey.objects.filter(migration=migration.name, side=Side.MODERN.value).count()
     if waiting:
         raise Refused(
-            said(
+            said_many(
+                "%(waiting)s change of the modern store of %(migration)s has not reached legacy yet and would be"
+                " lost. Run `manage.py sync_changes` first.",
                 "%(waiting)s changes of the modern store of %(migration)s have not reached legacy yet and would be"
                 " lost. Run `manage.py sync_changes` first.",
+                waiting,
                 waiting=str(waiting),
                 migration=migration.name,
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from django.db import DatabaseError
+from django.utils.functional import Promise
 
 from migration_ops.definition.documents import DocumentT, FieldDifference, Json, KeyT, Side
 from migration_ops.definition.preflight import PreflightCheck
@@ -33,7 +34,7 @@ class Migration(Generic[KeyT, DocumentT]):
 
     Attributes:
         name: identifies it in the database and on the command line, e.g. `boards`.
-        label: what people read.
+        label: what people read, in the language of whoever reads it where it is a lazy translation.
         plural: the documents' name in counts, e.g. `boards` for `boards_written`.
         legacy, modern: make the stores; called once per unit of work, so they may hold no connection.
         source: makes a legacy store from a file, for `backfill --source FILE`, given the file's real path; None where
@@ -63,7 +64,7 @@ class Migration(Generic[KeyT, DocumentT]):
     """
 
     name: str
-    label: str
+    label: str | Promise
     plural: str
     legacy: Callable[[], RowStore[KeyT, DocumentT]]
     modern: Callable[[], Store[KeyT, DocumentT]]

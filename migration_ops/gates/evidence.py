@@ -13,7 +13,7 @@ from django.db.models import Count, Min, Q
 from migration_ops import conf, preflight, state
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates.gate import Gate, Verdict
-from migration_ops.gates.wording import percent, spelled
+from migration_ops.gates.wording import duration, number, percent, spelled
 from migration_ops.models import (
     Difference,
     DifferenceStatus,
@@ -24,7 +24,7 @@ from migration_ops.models import (
     RunKind,
     RunStatus,
 )
-from migration_ops.sentence import Sentence, joined, said, word
+from migration_ops.sentence import Sentence, joined, said, said_many, word
 from migration_ops.stages import CAPTURING
 from migration_ops.sync import capture
 
@@ -85,9 +85,17 @@ def quarantine_decided(migration: AnyMigration) -> Gate:
         "quarantine_decided",
         waiting,
         n=waiting + accepted,
-        good=said("No quarantined row waits for a decision; %(accepted)s are accepted.", accepted=str(accepted)),
-        bad=said(
-            "%(waiting)s quarantined rows wait for a decision; see `manage.py quarantine list`.", waiting=str(waiting)
+        good=said_many(
+            "No quarantined row waits for a decision; %(accepted)s was accepted and stays in legacy alone.",
+            "No quarantined row waits for a decision; %(accepted)s were accepted and stay in legacy alone.",
+            accepted,
+            accepted=number(accepted),
+        ),
+        bad=said_many(
+            "%(waiting)s quarantined row waits for a decision; see `manage.py quarantine list`.",
+            "%(waiting)s quarantined rows wait for a decision; see `manage.py quarantine list`.",
+            waiting,
+            waiting=number(waiting),
         ),
     )
 
@@ -114,11 +122,14 @@ def validation_clean(migration: AnyMigration) -> Gate:
         )
     elif unequal:
         verdict = Verdict.FAIL
-        message = said(
+        message = said_many(
+            "Validation %(run)s, or a sample after it, found %(unequal)s difference; mend it, then run"
+            " `manage.py validate_migration`.",
             "Validation %(run)s, or a sample after it, found %(unequal)s differences; mend them, then run"
             " `manage.py validate_migration`.",
+            unequal,
             run=name,
-            unequal=str(unequal),
+            unequal=number(unequal),
         )
     elif run.status == RunStatus.FAILED:
         verdict = Verdict.FAIL
@@ -179,11 +190,13 @@ def dirty_keys_drained(migration: AnyMigration) -> Gate:
         found["count"],
         age=oldest,
         good=said("Nothing waits to be applied."),
-        bad=said(
+        bad=said_many(
+            "%(count)s change waits to be applied, for %(oldest)s now; is `manage.py sync_changes --follow` running?",
             "%(count)s changes wait to be applied, the oldest for %(oldest)s; is `manage.py sync_changes --follow`"
             " running?",
-            count=str(found["count"]),
-            oldest=said("%(n)s s", n=f"{oldest or 0:.0f}"),
+            found["count"],
+            count=number(found["count"]),
+            oldest=duration(oldest or 0.0),
         ),
     )
 

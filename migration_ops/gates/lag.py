@@ -15,7 +15,7 @@ from migration_ops.gates.wording import duration, number
 from migration_ops.observe import heartbeat, totals
 from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.measures import LagOutcome, What
-from migration_ops.sentence import joined, said
+from migration_ops.sentence import joined, said, said_many
 
 MOST_LATE = 0.05
 """The share of changes that may take longer than `sync_lag_limit`: that 95 % do not is what its p95 says."""
@@ -86,7 +86,13 @@ def _by_calls(migration: AnyMigration, gate: Gate) -> Gate:
     found = gate_of("sync_lag", late, n, MOST_LATE, counted=counted, age=gate.age)
     if not gate.n:
         return replace(found, message=said("No change past the app; %(calls)s", calls=found.message))
-    few = said("%(n)s changes past the app, all in time; %(calls)s", n=number(gate.n), calls=found.message)
+    few = said_many(
+        "%(n)s change past the app, in time; %(calls)s",
+        "%(n)s changes past the app, all in time; %(calls)s",
+        gate.n,
+        n=number(gate.n),
+        calls=found.message,
+    )
     return replace(found, message=few)
 
 

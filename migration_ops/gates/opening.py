@@ -11,7 +11,7 @@ from migration_ops.exceptions import GateClosed
 from migration_ops.gates import overrides
 from migration_ops.gates.gate import Gate
 from migration_ops.gates.overrides import Vouching
-from migration_ops.sentence import joined, said
+from migration_ops.sentence import joined, said_many
 from migration_ops.state import State
 
 
@@ -58,8 +58,10 @@ def require(passage: Passage, found: Sequence[Gate]) -> None:
     """
     closed = [gate for gate in found if not gate.is_open]
     if closed:
-        refusal = said(
+        refusal = said_many(
+            "Not moved %(way)s: %(closed)s of %(all)s gates is closed.",
             "Not moved %(way)s: %(closed)s of %(all)s gates are closed.",
+            len(closed),
             way=passage.way,
             closed=str(len(closed)),
             all=str(len(found)),

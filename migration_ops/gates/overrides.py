@@ -12,7 +12,7 @@ from django.utils.timezone import localtime
 from migration_ops import stages
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import UnusableInput
+from migration_ops.exceptions import ReasonMissing
 from migration_ops.gates.gate import Gate
 from migration_ops.models import GateOverride
 from migration_ops.sentence import Sentence, said
@@ -24,7 +24,7 @@ class Vouching:
     """Who vouches for closed gates, and why.
 
     Raises:
-        UnusableInput: no reason is given.
+        ReasonMissing: no reason is given.
     """
 
     actor: str
@@ -32,7 +32,7 @@ class Vouching:
 
     def __post_init__(self) -> None:
         if not self.reason.strip():
-            raise UnusableInput(said("An override needs a reason (--reason TEXT); it stays in the history."))
+            raise ReasonMissing(said("An override needs a reason (--reason TEXT); it stays in the history."))
 
 
 def may_be_waived(gate_id: str, *, exposes: bool) -> bool:

@@ -11,7 +11,7 @@ from migration_ops.observe import heartbeat
 from migration_ops.observe import processes as serving
 from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.processes import Process
-from migration_ops.sentence import Sentence, joined, said
+from migration_ops.sentence import Sentence, joined, said, said_many
 from migration_ops.sync.version import sync_version
 
 NAMED = 5
@@ -55,8 +55,10 @@ def processes(migration: AnyMigration) -> Gate:
 
 def _good(found: Sequence[Process]) -> Sentence:
     if found:
-        return said(
+        return said_many(
+            "%(n)s web or worker process runs; it writes to both stores, with this version of the sync code.",
             "All %(n)s web and worker processes write to both stores, with the same version of the sync code.",
+            len(found),
             n=str(len(found)),
         )
     return said("No web or worker process was heard of in the last %(time)s.", time=_longest())

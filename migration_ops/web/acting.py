@@ -21,6 +21,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import (
     GateClosed,
     MigrationOpsError,
+    ReasonMissing,
     Refused,
     UnknownMigration,
     UnusableInput,
@@ -129,6 +130,9 @@ def _try(
     except GateClosed as error:
         gates = tuple(gate for gate in error.gates if isinstance(gate, Gate))
         return _Answer(gates=gates, refusal=wording.translated(str(error)).partition("\n")[0], status=409)
+    except ReasonMissing:
+        field = form.fields["reason"].label
+        return _Answer(refusal=_("Say in the field “%(field)s” why you vouch.") % {"field": field}, status=400)
     except UnusableInput as error:
         return _Answer(refusal=wording.translated(str(error)), status=400)
     except Refused as error:

@@ -22,7 +22,7 @@ class Standing:
     """One migration in the list of all."""
 
     name: str
-    label: str
+    label: Text
     stage: str
     hold: bool
     kill: bool
@@ -47,7 +47,7 @@ class SwitchView:
     """An entry of the history."""
 
     at: datetime
-    verb: str
+    verb: Text
     actor: str
     reason: str
     change: str
@@ -136,12 +136,12 @@ def _switch(switch: Switch) -> SwitchView:
     entry = switch.entry
     moved = []
     if entry.from_stage != entry.to_stage:
-        moved.append(f"{entry.from_stage or '–'} → {entry.to_stage or '–'}")
+        moved.append(f"{wording.stage_named(entry.from_stage)} → {wording.stage_named(entry.to_stage)}")
     if switch.percent is not None:
         moved.append(" → ".join(wording.percent(percent) for percent in switch.percent))
     return SwitchView(
         at=entry.at,
-        verb=entry.verb,
+        verb=wording.verb(entry.verb),
         actor=entry.actor,
         reason=entry.reason,
         change=", ".join(moved),

@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.utils import translation
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -111,9 +112,55 @@ GATES: Mapping[str, Text] = {
 }
 
 
+VERBS: Mapping[str, Text] = {
+    "advance": gettext_lazy("advance"),
+    "back": gettext_lazy("back"),
+    "set": gettext_lazy("set"),
+    "canary": gettext_lazy("canary"),
+    "hold": gettext_lazy("hold"),
+    "resume": gettext_lazy("resume"),
+    "kill": gettext_lazy("kill"),
+    "unkill": gettext_lazy("unkill"),
+    "rollback": gettext_lazy("rollback"),
+    "automatic rollback": gettext_lazy("automatic rollback"),
+    "override": gettext_lazy("override"),
+    "backfill start": gettext_lazy("backfill start"),
+    "backfill resume": gettext_lazy("backfill resume"),
+    "backfill pause": gettext_lazy("backfill pause"),
+    "backfill cancel": gettext_lazy("backfill cancel"),
+    "backfill paused": gettext_lazy("backfill paused"),
+    "backfill cancelled": gettext_lazy("backfill cancelled"),
+    "backfill succeeded": gettext_lazy("backfill succeeded"),
+    "backfill failed": gettext_lazy("backfill failed"),
+    "quarantine accept": gettext_lazy("quarantine accept"),
+    "quarantine assign-owner": gettext_lazy("quarantine assign-owner"),
+    "quarantine retry": gettext_lazy("quarantine retry"),
+    "repair": gettext_lazy("repair"),
+    "shadow_schema drop": gettext_lazy("shadow_schema drop"),
+    "changed by SQL": gettext_lazy("changed by SQL"),
+    "flag added": gettext_lazy("flag added"),
+    "flag removed": gettext_lazy("flag removed"),
+    "flag changed": gettext_lazy("flag changed"),
+    "canary added": gettext_lazy("canary added"),
+    "canary removed": gettext_lazy("canary removed"),
+    "canary changed": gettext_lazy("canary changed"),
+}
+"""What the history calls what was done; in English it is the word that is kept."""
+
+
+def verb(kept: str) -> Text:
+    """What was done, as the history keeps it, in words; what an entry of later days says stays as it is."""
+    return VERBS.get(kept, kept)
+
+
+def stage_named(kept: str) -> Text:
+    """A stage by the word that is kept; a dash for none."""
+    return STAGES[Stage(kept)] if kept in set(Stage) else kept or "–"
+
+
 def translated(text: str) -> str:
     """What the engine says, in the language of whoever looks; a text that is no `Sentence` stays as it is."""
-    return sentence.translated(text, _)
+    return sentence.translated(text, translation)
 
 
 def percent(value: Decimal) -> str:

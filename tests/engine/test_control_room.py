@@ -217,13 +217,13 @@ def test_the_history_says_from_where_to_where_who_and_why(busy: AnyMigration) ->
     shown = page(member("viewers"), busy)
     entry = HistoryEntry.objects.filter(verb="set").get()
     line = next(line for line in shown.splitlines() if f"/historyentry/{entry.pk}/change/" in line)
-    assert all(said in line for said in ("<code>set</code>", "5 % → 2 %", "ops", "too many"))
+    assert all(said in line for said in ("<td>set</td>", "5 % → 2 %", "ops", "too many"))
 
 
 def test_gates_are_shown_with_sentence_and_numbers(busy: AnyMigration) -> None:
     shown = page(member("viewers"), busy)
     gate = next(each for each in shown.split("<li class=") if "quarantine_decided" in each)
-    assert "1 quarantined rows wait for a decision" in gate
+    assert "1 quarantined row waits for a decision" in gate
     assert [part in gate for part in ("value <b>1</b>", "looked at <b>1</b>", "threshold <b>0</b>")] == [True] * 3
     assert "fails" in gate
 

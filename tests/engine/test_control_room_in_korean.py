@@ -6,19 +6,23 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db.models.functions import Now
 from django.utils import translation
 
+import migration_ops
 from migration_ops import gates, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate, Verdict
 from migration_ops.locks import lock_id
-from migration_ops.models import DirtyKey, GateReading, HistoryEntry
+from migration_ops.models import DirtyKey, Flag, GateReading, HistoryEntry
 from migration_ops.rollout import control, evaluator, plan
 from migration_ops.stages import Stage
+from migration_ops.web import wording
+from migration_ops.web.actions import ACTIONS
 from tests.engine.korean import english_in, numbers_in
 from tests.engine.planting import count
 from tests.engine.staff import address, confirm, member, press, room
@@ -121,6 +125,61 @@ def test_a_refusal_is_said_in_korean_with_the_same_numbers(ramped: AnyMigration,
     assert english_in(korean.replace("'no name'", "")) == []
     assert numbers_in(korean) == numbers_in(english)
     assert not HANGUL.search(english)
+
+
+@pytest.mark.parametrize(("verb", "said"), [("advance", {"override": "yes"}), ("override", {})])
+def test_who_gives_no_reason_is_told_of_the_field_on_the_page(
+    ramped: AnyMigration, verb: str, said: dict[str, str]
+) -> None:
+    page = confirm(member("approvers", "ko"), ramped, verb, **said).content.decode()
+    assert "왜 보증하는지 “이유” 칸에 적어 주세요." in page
+    assert re.search(r'<label for="id_reason">이유</label>', page)
+    assert "--" not in re.sub(r"<[^>]+>", "", page[page.index("<h1") :])
+
+
+def switches(page: str) -> list[list[str]]:
+    """The cells of the history on this page, a list for each entry, without when it was."""
+    (table,) = re.findall(r'id="history-title".*?<tbody>(.*?)</tbody>', page, flags=re.DOTALL)
+    lines = table.split("<tr>")[1:]
+    return [[unescape(re.sub(r"<[^>]+>", "", cell)) for cell in re.findall(r"<td.*?</td>", line)] for line in lines]
+
+
+def test_the_history_is_told_in_korean_and_kept_in_english(ramped: AnyMigration) -> None:
+    staff = member("operators", "ko")
+    for verb in ("hold", "resume", "kill", "unkill", "rollback"):
+        assert confirm(staff, ramped, verb).status_code == 302
+    assert confirm(staff, ramped, "back", stage="shadow").status_code == 302
+    Flag.objects.filter(name=ramped.name).update(note="past the services")
+    page = staff.get(room(ramped)).content.decode()
+    told = switches(page)
+    assert [what for what, *_ in told][:7] == [
+        "플래그 변경됨",
+        "이전 단계로",
+        "되돌리기",
+        "긴급 차단 해제",
+        "긴급 차단",
+        "보류 해제",
+        "전진 보류",
+    ]
+    assert [change for _, change, *_ in told][1:3] == ["점진 전환 → 섀도 읽기", "5 % → 0 %"]
+    assert [word for what, change, *_ in told for word in english_in(f"{what} {change}") if word != "SQL"] == []
+    in_list = staff.get("/admin/migration_ops/historyentry/").content.decode()
+    assert re.search(r'class="field-done">이전 단계로</td><td class="field-came_from">점진 전환</td>', in_list)
+    assert HistoryEntry.objects.filter(verb="back", from_stage="ramp").exists()
+
+
+def test_every_verb_that_the_engine_writes_into_the_history_has_a_korean_word() -> None:
+    with translation.override("ko"):
+        assert [kept for kept, word in wording.VERBS.items() if not HANGUL.search(str(word))] == []
+    sources = [path.read_text() for path in Path(migration_ops.__file__).parent.rglob("*.py")]
+    written = {verb for source in sources for verb in re.findall(r'\bverb="([^"]+)"', source)}
+    written |= {verb for source in sources for verb in re.findall(r'"((?:quarantine|backfill) [a-z-]+)", ', source)}
+    assert len(written) > 10
+    assert written - {action.verb for action in ACTIONS} - wording.VERBS.keys() == set()
+
+
+def test_what_somebody_writes_as_a_verb_of_their_own_stays_as_it_is() -> None:
+    assert (wording.verb("swept"), wording.stage_named("attic"), wording.stage_named("")) == ("swept", "attic", "–")
 
 
 def test_somebody_who_was_faster_and_a_writer_in_the_way_are_named_in_korean(

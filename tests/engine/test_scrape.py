@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,22 @@ def test_it_is_the_text_format_and_nobody_keeps_it(notes: AnyMigration) -> None:
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert answer.content.startswith(b"# HELP migration_ops_stage ")
     assert answer.content.endswith(b"\n")
+
+
+@pytest.mark.parametrize(("address", "status"), [("127.0.0.1", 200), (ELSEWHERE, 403)])
+def test_no_language_changes_it_and_none_is_named(notes: AnyMigration, address: str, status: int) -> None:
+    answers = []
+    for language in ("ko", "en"):
+        assert Client(headers={"accept-language": language}).get("/accounts/login/")["Content-Language"] == language
+        answers.append(get(address=address, accept_language=language))
+    for answer in answers:
+        assert answer.status_code == status
+        assert "Content-Language" not in answer
+        assert "accept-language" not in answer.get("Vary", "").lower()
+    korean, english = (answer.content.decode() for answer in answers)
+    changes = re.compile(r"^(?!#).*(?:_seconds|_total|_bucket|_count|_sum).*$", re.MULTILINE)
+    assert changes.sub("", korean) == changes.sub("", english)
+    assert korean.isascii()
 
 
 def test_head_is_answered_like_get_and_nothing_else_is(notes: AnyMigration) -> None:

@@ -13,7 +13,7 @@ from django.utils import translation
 from migration_ops.exceptions import Refused, first_line
 from migration_ops.gates import Gate, Verdict
 from migration_ops.gates.wording import between, duration, spelled
-from migration_ops.sentence import joined, said, translated
+from migration_ops.sentence import joined, said, said_many, translated
 from tests.engine.korean import english_in, in_korean, numbers_in
 
 FAILED = said("%(counted)s: with 95 %% confidence more than %(threshold)s do.", counted=said("none"), threshold="1 %")
@@ -26,7 +26,24 @@ def test_a_sentence_is_english_in_strings_json_and_gates_whatever_language_is_ac
         assert f"{FAILED}" == str(FAILED) == ENGLISH
         assert str(gate) == f"g (fail): {ENGLISH}"
         assert json.loads(json.dumps(gate.as_dict(), cls=DjangoJSONEncoder))["message"] == ENGLISH
-        assert translated(FAILED, translation.gettext) == KOREAN
+        assert translated(FAILED, translation) == KOREAN
+
+
+@pytest.mark.parametrize(("count", "english"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows")])
+def test_what_is_counted_has_the_plural_that_each_language_has_for_it(count: int, english: str) -> None:
+    class Polish:
+        """Has more plurals than English."""
+
+        def gettext(self, message: str, /) -> str:
+            return message
+
+        def ngettext(self, singular: str, plural: str, number: int, /) -> str:
+            return f"{singular}|{plural}|{number}: %(n)s"
+
+    found = said_many("%(n)s row", "%(n)s rows", count, n=str(count))
+    assert (found, copy.deepcopy(found)) == (english, english)
+    for each in (found, copy.deepcopy(found)):
+        assert translated(each, Polish()) == f"{count} row|{count} rows|{count}: {count}"
 
 
 def test_copies_exceptions_and_gates_keep_what_a_sentence_is_made_of() -> None:
