@@ -193,7 +193,9 @@ def test_the_version_is_the_same_wherever_the_same_code_runs(copied: Path) -> No
     assert digest(copied) == sync_version()
 
 
-@pytest.mark.parametrize("file", ["sync/capture.py", "sync/dual_write.py", "rollout/routing.py", "stages.py"])
+@pytest.mark.parametrize(
+    "file", ["guards/flag.py", "sync/capture.py", "sync/dual_write.py", "rollout/routing.py", "stages.py"]
+)
 def test_the_version_is_another_one_as_soon_as_the_protocol_may_be(copied: Path, file: str) -> None:
     with (copied / file).open("a") as source:
         source.write("\nNEXT = True\n")
