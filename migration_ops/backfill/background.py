@@ -140,19 +140,19 @@ def revive(migration: AnyMigration, run: Run) -> Woken:
             f"The last {run.attempts} workers died before they got anywhere; the log of the workers may say of what."
             " When that is mended, `manage.py backfill resume` goes on."
         )
-        runs.request(run, runs.FAIL)
-        settle(migration, run, error=error)
+        Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=runs.FAIL, error=error)
+        settle(migration, run)
         return Woken(problem=error)
     return wake(run)
 
 
-def settle(migration: AnyMigration, run: Run, *, error: str = "") -> None:
+def settle(migration: AnyMigration, run: Run) -> None:
     """Carry out what was asked of this run, with its entry in the history, unless somebody still works on it."""
     run.refresh_from_db()
     if run.status != RunStatus.RUNNING or not run.requested:
         return
     with transaction.atomic():
-        if not runs.settle(run, run.requested, error=error or run.error):
+        if not runs.settle(run, run.requested, error=run.error):
             return
         evidence = {"run": run.pk, **report.figures(migration, run), "error": run.error}
         history.append(migration, actor=run.actor or "worker", verb=f"backfill {run.status}", evidence=evidence)

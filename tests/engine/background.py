@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,8 @@ class Background:
         self._running.append(process)
         return process
 
-    def worker(self, failpoint: str = "") -> subprocess.Popen[bytes]:
-        return self.start("rqworker", "default", failpoint=failpoint)
+    def worker(self, failpoint: str = "", *, slice_seconds: float = 1) -> subprocess.Popen[bytes]:
+        return self.start("rqworker", "default", failpoint=failpoint, SLICE_SECONDS=str(slice_seconds))
 
     def scheduler(self) -> subprocess.Popen[bytes]:
         return self.start("scheduler")
@@ -100,14 +100,11 @@ class Background:
     def end(self) -> None:
         """Kill everything, orphans included, and remove what it left."""
         for process in self._running:
-            for horse in self.horses(process):
-                horse.kill()
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
+            process.kill()
             process.wait()
-        self.redis.stop()
         for each in psutil.process_iter(["environ"]):
             if (each.info["environ"] or {}).get("REDIS_URL") == self.url:
-                each.kill()
-        shutil.rmtree(self.home)
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+        self.redis.stop()
+        shutil.rmtree(self.home, ignore_errors=True)  # what was killed a moment ago may still write its log
