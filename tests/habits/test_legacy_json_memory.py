@@ -63,7 +63,7 @@ def peak(path: Path, var: Path) -> float:
         VAR_DIR=str(var),
         REDIS_URL="redis://127.0.0.1:1",
     )
-    assert (measured.exit_code, measured.said) == (0, {"created": 1, "existing": 0})
+    assert (measured.exit_code, measured.said) == (0, {"created": 1, "existing": 0, "dry_run": True})
     return measured.peak
 
 
