@@ -218,6 +218,9 @@ DUAL_WRITE = env.switch("DUAL_WRITE", default=None)
 """False stops writing to the follower; None leaves it to the stage."""
 
 SLACK_WEBHOOK_URL = env.address("SLACK_WEBHOOK_URL")
+SLACK_WEBHOOK_HOSTS = env.words("SLACK_WEBHOOK_HOSTS", default=["hooks.slack.com"])
+ALERT_EMAILS = env.words("ALERT_EMAILS")
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.hidden_settings.HiddenSettings"
 
 WAFFLE_FLAG_MODEL = "migration_ops.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False

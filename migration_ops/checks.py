@@ -8,10 +8,13 @@
 | `migration_ops.E004` | `WAFFLE_FLAG_MODEL` is not the engine's flag |
 | `migration_ops.E005` | the database is not PostgreSQL |
 | `migration_ops.E006` | a setting makes django-waffle say what nobody decided |
+| `migration_ops.E007` | nothing can be sent to `SLACK_WEBHOOK_URL` |
+| `migration_ops.E008` | a name in `ALERT_EMAILS` is no e-mail address |
 | `migration_ops.W001` | no migration is registered |
 | `migration_ops.W002` | django-waffle's cache keeps what it knows for longer than a second |
 | `migration_ops.W003` | the middleware that decides once a request is missing, or above the one that knows the user |
 | `migration_ops.W004` | `METRICS_TOKEN` can be guessed |
+| `migration_ops.W005` | alerts by mail arrive nowhere |
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's names
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from migration_ops import conf, registry
+from migration_ops.alerts import channels
+from migration_ops.alerts.webhook import what_is_wrong
 from migration_ops.definition import AnyMigration
 
 TAG = "migration_ops"
@@ -162,6 +168,32 @@ def check_metrics_token(app_configs: Sequence[Any] | None, **kwargs: Any) -> lis
     return [Warning("METRICS_TOKEN is so short or even that it can be guessed.", hint=hint, id="migration_ops.W004")]
 
 
+_NOWHERE = frozenset(f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy"))
+
+
+def check_alerts(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`migration_ops.E007`, `migration_ops.E008` for each bad address, `migration_ops.W005`: found out by day."""
+    found: list[CheckMessage] = []
+    url = str(getattr(settings, "SLACK_WEBHOOK_URL", ""))
+    wrong = what_is_wrong(url, channels.hosts()) if url else ""
+    if wrong:
+        hint = (
+            "Write https://hooks.slack.com/…, or name its host in SLACK_WEBHOOK_HOSTS (host:port where it is not 443)."
+        )
+        found.append(Error(f"{wrong}.", hint=hint, id="migration_ops.E007"))
+    recipients = list(getattr(settings, "ALERT_EMAILS", ()))
+    for name in recipients:
+        try:
+            validate_email(name)
+        except ValidationError:
+            hint = "Write addresses such as ops@example.org, separated by commas."
+            found.append(Error(f"ALERT_EMAILS: {name!r} is no e-mail address.", hint=hint, id="migration_ops.E008"))
+    if recipients and settings.EMAIL_BACKEND in _NOWHERE:
+        hint = "Set EMAIL_URL to a mail server, e.g. smtp+tls://user:password@host:587."
+        found.append(Warning("ALERT_EMAILS is set, and no mail server is.", hint=hint, id="migration_ops.W005"))
+    return found
+
+
 CHECKS = (
     check_settings,
     check_migrations,
@@ -170,6 +202,7 @@ CHECKS = (
     check_waffle,
     check_middleware,
     check_metrics_token,
+    check_alerts,
 )
 
 

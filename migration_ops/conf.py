@@ -83,6 +83,14 @@ class Settings:
         report_differences: differences shown in the JSON output; all of them are kept in the database.
         preflight_idle_transaction: a session that idles in a transaction for longer is worth a warning.
         preflight_free_space: bytes that should be free on the database's disk, where that can be seen.
+        alert_patience: a problem that a deploy or a slice shows for a moment must last for so long before it is told.
+        alert_resolve_after: a problem that was not seen for so long is gone.
+        alert_repeat_first, alert_repeat_longest: after how long an alert that nobody acknowledged is said again; each
+            interval is twice the one before.
+        alert_dirty_age: a change that waits to be carried over for longer is a problem.
+        alert_window, alert_write_failures: so many failed second writes within the window are a problem.
+        alert_retry_first_delay, alert_retry_longest_delay: bounds of the backoff of a message that cannot be sent.
+        alert_give_up_after: a message that could not be sent for so long is given up.
         watch_interval: how often `--watch` looks again.
     """
 
@@ -158,6 +166,17 @@ class Settings:
     preflight_idle_transaction: timedelta = timedelta(minutes=5)
     preflight_free_space: int = 1024**3
 
+    alert_patience: timedelta = timedelta(minutes=2)
+    alert_resolve_after: timedelta = timedelta(minutes=2)
+    alert_repeat_first: timedelta = timedelta(hours=1)
+    alert_repeat_longest: timedelta = timedelta(hours=24)
+    alert_dirty_age: timedelta = timedelta(minutes=5)
+    alert_window: timedelta = timedelta(minutes=10)
+    alert_write_failures: int = 5
+    alert_retry_first_delay: timedelta = timedelta(seconds=30)
+    alert_retry_longest_delay: timedelta = timedelta(hours=1)
+    alert_give_up_after: timedelta = timedelta(hours=24)
+
     watch_interval: timedelta = timedelta(seconds=2)
 
 
@@ -170,6 +189,8 @@ _ORDERED = (
     ("BATCH_START", "BATCH_MAXIMUM"),
     ("RETRY_FIRST_DELAY", "RETRY_LONGEST_DELAY"),
     ("SYNC_RETRY_FIRST_DELAY", "SYNC_RETRY_LONGEST_DELAY"),
+    ("ALERT_REPEAT_FIRST", "ALERT_REPEAT_LONGEST"),
+    ("ALERT_RETRY_FIRST_DELAY", "ALERT_RETRY_LONGEST_DELAY"),
     ("BATCH_TARGET", "LEASE"),
     ("FOLLOWER_PATIENCE", "WRITE_PATIENCE"),
 )

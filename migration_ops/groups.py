@@ -13,7 +13,7 @@ from django.db.models import Q
 
 APP = "migration_ops"
 
-OPERATING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback")
+OPERATING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback", "acknowledge")
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "migration viewers": (),

@@ -1,5 +1,6 @@
 """The engine's state. Everything it knows is in these tables; no file, cache or queue is ever the truth."""
 
+from migration_ops.models.alert import Alert, AlertMessage, AlertStatus
 from migration_ops.models.dashboard import Dashboard
 from migration_ops.models.difference import BeforeImage, Difference, DifferenceStatus
 from migration_ops.models.dirty_key import DirtyKey
@@ -18,6 +19,9 @@ from migration_ops.models.run import Run, RunKind, RunRange, RunStatus
 from migration_ops.models.state import MigrationState
 
 __all__ = [
+    "Alert",
+    "AlertMessage",
+    "AlertStatus",
     "BeforeImage",
     "Dashboard",
     "Difference",

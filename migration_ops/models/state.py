@@ -17,6 +17,7 @@ VERBS = {
     "unkill": "take the kill switch of a migration off",
     "rollback": "move a migration back",
     "override": "override gates of a migration",
+    "acknowledge": "acknowledge alerts of a migration",
 }
 """What people may do to a migration, one permission each."""
 

@@ -74,8 +74,19 @@ def evaluate(migration: AnyMigration) -> Evaluation:
     return Evaluation(state.read(migration), found, _act(migration, now, found))
 
 
-def follow(migrations: Sequence[AnyMigration], *, stop: Stop, say: Callable[[str], None]) -> None:
-    """Evaluate all of them every `evaluate_interval` until it is told to stop. Outlives a database that is away."""
+def follow(
+    migrations: Sequence[AnyMigration],
+    *,
+    stop: Stop,
+    say: Callable[[str], None],
+    beside: Callable[[AnyMigration], None],
+) -> None:
+    """Evaluate all of them every `evaluate_interval` until it is told to stop. Outlives a database that is away.
+
+    Args:
+        beside: is called for each migration after each evaluation, whether that succeeded or not; raises nothing and
+            takes no time.
+    """
     while not stop.requested:
         for migration in migrations:
             try:
@@ -87,6 +98,7 @@ def follow(migrations: Sequence[AnyMigration], *, stop: Stop, say: Callable[[str
             else:
                 if done.done:
                     say(f"{migration.name}: {done.done}")
+            beside(migration)
         stop.wait(settings().evaluate_interval.total_seconds())
 
 

@@ -136,6 +136,7 @@ VERBS: Mapping[str, Text] = {
     "quarantine assign-owner": gettext_lazy("quarantine assign-owner"),
     "quarantine retry": gettext_lazy("quarantine retry"),
     "repair": gettext_lazy("repair"),
+    "acknowledge alert": gettext_lazy("acknowledge alert"),
     "shadow_schema drop": gettext_lazy("shadow_schema drop"),
     "changed by SQL": gettext_lazy("changed by SQL"),
     "flag added": gettext_lazy("flag added"),

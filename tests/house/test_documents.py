@@ -175,6 +175,8 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("rollout", "hold", "--dry-run"),
         ("rollout", "self-test", "--processes", "1"),
         ("migration_status",),
+        ("alerts", "list"),
+        ("alerts", "test", "--dry-run"),
         ("verify_history",),
     )
     schema.add_rows(("garden", "peas", "sow"), (None, "lost", "row"))

@@ -1,0 +1,83 @@
+"""`alerts`: what somebody has to know, for people without the admin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management.base import CommandParser
+from rich.markup import escape
+from rich.table import Table
+
+from migration_ops import alerts
+from migration_ops.alerts.channels import configured
+from migration_ops.alerts.listing import TOLD, UNRESOLVED, item
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.presentation import coloured
+
+
+class Command(OperatorCommand):
+    """`alerts list|acknowledge ID|test`; ids are those that `list` shows."""
+
+    help = "Show what is wrong and not mended yet, say that you know of it, or try whether alerts arrive."
+    writes_history = True
+    has_dry_run = True
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("verb", nargs="?", default="list", choices=["list", "acknowledge", "test"])
+        parser.add_argument("id", nargs="?", type=int, metavar="ID", help="acknowledge: which alert")
+        parser.add_argument("--all", action="store_true", help="list: resolved ones as well, the newest hundred")
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        verb = options["verb"]
+        if (options["id"] is not None) != (verb == "acknowledge"):
+            raise UnusableInput("Say `alerts acknowledge ID`; `list` and `test` take no id.")
+        if options["all"] and verb != "list":
+            raise UnusableInput("--all belongs to `alerts list`.")
+        if verb == "acknowledge":
+            return _acknowledged(migration, options)
+        if verb == "test":
+            return _tried(migration, dry_run=options["dry_run"])
+        return _listed(migration, everything=options["all"])
+
+
+def _listed(migration: AnyMigration, *, everything: bool) -> Outcome:
+    items = alerts.listing(migration, statuses=TOLD if everything else UNRESOLVED)
+    open_now = alerts.count_open(migration)
+    data = {"open": open_now, "items": [each.as_dict() for each in items]}
+    summary = f"{open_now:,} alerts are open."
+    if not items:
+        return Outcome(data, (summary,))
+    table = Table("id", "since", "severity", "status", "what is wrong")
+    for each in items:
+        status = f"{each.status} ({each.acknowledged_by})" if each.acknowledged_by else each.status
+        since = f"{each.since:%Y-%m-%d %H:%M}"
+        table.add_row(str(each.id), since, each.severity, escape(status), escape(each.message))
+    return Outcome(data, (table, summary))
+
+
+def _acknowledged(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
+    said = {name: options[name] for name in ("actor", "reason", "dry_run")}
+    done = alerts.acknowledge(migration, options["id"], **said)
+    data: dict[str, Any] = {"open": alerts.count_open(migration), "items": [item(done.alert).as_dict()]}
+    if options["dry_run"]:
+        data["dry_run"] = True
+    if not done.changed:
+        sentence = f"Nothing to do: {done.alert.acknowledged_by} has acknowledged alert {done.alert.pk} already."
+    else:
+        sentence = f"{'Would acknowledge' if options['dry_run'] else 'Acknowledged'} alert {done.alert.pk}."
+    return Outcome(data, (escape(sentence),))
+
+
+def _tried(migration: AnyMigration, *, dry_run: bool) -> Outcome:
+    if dry_run:
+        named = [channel.value for channel in configured()]
+        data = {"channels": [{"channel": name, "sent": False, "message": ""} for name in named], "dry_run": True}
+        return Outcome(data, (f"Would send a test message through {', '.join(named)}.",))
+    tried = alerts.attempt(migration)
+    data = {"channels": [{"channel": one.channel.value, "sent": one.sent, "message": one.why} for one in tried]}
+    lines = [f"{one.channel}: {coloured('ok')}" if one.sent else f"{one.channel}: {escape(one.why)}" for one in tried]
+    return Outcome(data, tuple(lines), ExitCode.DONE if all(one.sent for one in tried) else ExitCode.FAILED)
