@@ -83,6 +83,7 @@ class Settings:
         report_differences: differences shown in the JSON output; all of them are kept in the database.
         preflight_idle_transaction: a session that idles in a transaction for longer is worth a warning.
         preflight_free_space: bytes that should be free on the database's disk, where that can be seen.
+        alert_interval: how often the scheduler looks for problems and sends alerts.
         alert_patience: a problem that a deploy or a slice shows for a moment must last for so long before it is told.
         alert_resolve_after: a problem that was not seen for so long is gone.
         alert_repeat_first, alert_repeat_longest: after how long an alert that nobody acknowledged is said again; each
@@ -166,6 +167,7 @@ class Settings:
     preflight_idle_transaction: timedelta = timedelta(minutes=5)
     preflight_free_space: int = 1024**3
 
+    alert_interval: timedelta = timedelta(minutes=1)
     alert_patience: timedelta = timedelta(minutes=2)
     alert_resolve_after: timedelta = timedelta(minutes=2)
     alert_repeat_first: timedelta = timedelta(hours=1)

@@ -80,8 +80,12 @@ def tick() -> Tick:
     return done
 
 
-def follow(*, stop: Stop, say: Callable[[str], None]) -> None:
-    """Look every `scheduler_interval` until it is told to stop. Outlives a database and a Redis that are away."""
+def follow(*, stop: Stop, say: Callable[[str], None], beside: Callable[[], None]) -> None:
+    """Look every `scheduler_interval` until it is told to stop. Outlives a database and a Redis that are away.
+
+    Args:
+        beside: is called after each look, whether that succeeded or not; raises nothing and takes no time.
+    """
     said: list[str] = []
     while not stop.requested:
         try:
@@ -95,6 +99,7 @@ def follow(*, stop: Stop, say: Callable[[str], None]) -> None:
         if said and not problems:
             say("All is well again.")
         said = problems
+        beside()
         stop.wait(settings().scheduler_interval.total_seconds())
 
 

@@ -52,8 +52,8 @@ _STRANDED = """
 SELECT run.id
   FROM migration_ops_run AS run LEFT JOIN migration_ops_runrange AS range ON range.run_id = run.id
  WHERE run.migration = %s AND run.status = 'running'
- GROUP BY run.id, run.started_at
-HAVING greatest(run.started_at, max(range.lease_until)) < clock_timestamp()
+ GROUP BY run.id, run.started_at, run.beat_at
+HAVING greatest(run.started_at, run.beat_at, max(range.lease_until)) < clock_timestamp()
 """
 
 _WAITING = """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from migration_ops.alerts.problems import Found, Problem
 from migration_ops.gates.wording import duration, number
-from migration_ops.sentence import Sentence, said
+from migration_ops.sentence import Sentence, said, said_many
 
 EVENTS: Mapping[str, str] = {
     "opened": said("Problem"),
@@ -19,6 +19,10 @@ EVENTS: Mapping[str, str] = {
 def sentence(found: Found) -> Sentence:
     """What is wrong, and what to do; in English, and translatable."""
     return _SENTENCES[found.problem](found)
+
+
+def _n(found: Found) -> int:
+    return round(found.figures.get("count", 0))
 
 
 def _count(found: Found, name: str = "count") -> str:
@@ -53,8 +57,10 @@ _SENTENCES: Mapping[Problem, Callable[[Found], Sentence]] = {
         " why; `manage.py rollout resume` when it is mended.",
         entry=found.subject,
     ),
-    Problem.DIFFERENCES: lambda found: said(
+    Problem.DIFFERENCES: lambda found: said_many(
+        "%(count)s difference between the two stores is open. `manage.py validate_migration` shows it.",
         "%(count)s differences between the two stores are open. `manage.py validate_migration` shows them.",
+        _n(found),
         count=_count(found),
     ),
     Problem.RUN_FAILED: lambda found: said(
@@ -72,13 +78,18 @@ _SENTENCES: Mapping[Problem, Callable[[Found], Sentence]] = {
         count=_count(found),
         side=found.subject,
     ),
-    Problem.CAPTURE_LOST: lambda found: said(
+    Problem.CAPTURE_LOST: lambda found: said_many(
+        "The changes of %(count)s statement past the app were lost. Run the backfill and a full validation again.",
         "The changes of %(count)s statements past the app were lost. Run the backfill and a full validation again.",
+        _n(found),
         count=_count(found),
     ),
-    Problem.DIRTY_OLD: lambda found: said(
+    Problem.DIRTY_OLD: lambda found: said_many(
+        "%(count)s change has waited to be carried over for %(age)s; %(failing)s was tried in vain. Is"
+        " `manage.py sync_changes --follow` running?",
         "%(count)s changes wait to be carried over, the oldest for %(age)s; %(failing)s of them were tried in vain. Is"
         " `manage.py sync_changes --follow` running?",
+        _n(found),
         count=_count(found),
         age=_age(found),
         failing=_count(found, "failing"),
@@ -89,8 +100,10 @@ _SENTENCES: Mapping[Problem, Callable[[Found], Sentence]] = {
         among=_count(found, "among"),
         age=_age(found),
     ),
-    Problem.OUTBOX_FAILS: lambda found: said(
+    Problem.OUTBOX_FAILS: lambda found: said_many(
+        "%(count)s alert could not be sent through the channel `%(channel)s`. `manage.py alerts test` says why.",
         "%(count)s alerts could not be sent through the channel `%(channel)s`. `manage.py alerts test` says why.",
+        _n(found),
         count=_count(found),
         channel=found.subject,
     ),

@@ -85,7 +85,7 @@ def test_a_message_is_sent_through_every_channel_once(opened: AnyMigration, capl
     assert (done.sent, done.failed, mailed.taken) == (2, 0, ["opened"])
     (line,) = [record.getMessage() for record in caplog.records if record.name == "migration_ops.alerts"]
     assert line.startswith("[notes] Problem (warning, alert ")
-    assert "1 changes wait to be carried over" in line
+    assert "1 change has waited to be carried over" in line
     assert alerts.deliver({Channel.LOG: Taking(), Channel.MAIL: mailed}).sent == 0
 
 
@@ -119,7 +119,7 @@ def test_a_message_whose_sender_died_is_sent_again_when_its_claim_is_over(
     sender = start_notes_command("rollout", "evaluate", "--follow", failpoint="alerts.sent")
     _out, said = sender.communicate(timeout=60)
     assert sender.returncode == -signal.SIGKILL
-    assert said.count("changes wait to be carried over") == 1, "it was sent"
+    assert said.count("change has waited to be carried over") == 1, "it was sent"
     message = AlertMessage.objects.get()
     assert (message.sent_at, message.attempts) == (None, 1)
     again = Taking()
@@ -236,8 +236,8 @@ def test_a_round_outlives_a_database_that_does_not_let_it_write(opened: AnyMigra
 
 
 def test_where_the_scheduler_is_silent_the_evaluator_stands_in(opened: AnyMigration) -> None:
-    deputy = alerts.StandIn()
-    deputy.look(opened)
+    deputy = alerts.Rounds()
+    deputy.stand_in(opened)
     deputy.wait()
     assert not AlertMessage.objects.exclude(sent_at=None).exists(), "the scheduler is there, and does it"
     Alert.objects.all().delete()
@@ -245,19 +245,43 @@ def test_where_the_scheduler_is_silent_the_evaluator_stands_in(opened: AnyMigrat
     with second_connection() as other:
         other.execute(heartbeat_of)  # type: ignore[arg-type]
         other.commit()
-    deputy.look(opened)
+    deputy.stand_in(opened)
     deputy.wait()
     assert set(Alert.objects.values_list("problem", "subject")) == {("dirty_old", ""), ("silent", "scheduler")}
 
 
+def test_a_scheduler_makes_a_round_when_it_is_due_and_needs_no_redis_for_it(
+    opened: AnyMigration, settings: Any
+) -> None:
+    rounds = alerts.Rounds()
+    rounds.make_if_due()
+    rounds.wait()
+    assert AlertMessage.objects.filter(sent_at=None).count() == 0
+    resolve(opened)
+    rounds.make_if_due()
+    rounds.wait()
+    assert AlertMessage.objects.filter(sent_at=None).count() == 2, "it is not due again yet"
+
+
+def test_the_scheduler_sends_what_the_outbox_holds(
+    opened: AnyMigration, start_notes_command: Callable[..., Any]
+) -> None:
+    AlertMessage.objects.filter(channel="mail").delete()
+    scheduler = start_notes_command("scheduler", REDIS_URL="redis://127.0.0.1:1/0")
+    wait_until(lambda: not AlertMessage.objects.filter(sent_at=None).exists())
+    scheduler.terminate()
+    _out, said = scheduler.communicate(timeout=60)
+    assert said.count("change has waited to be carried over") == 1
+
+
 def test_whoever_stands_in_waits_for_no_server(opened: AnyMigration) -> None:
-    deputy = alerts.StandIn()
+    deputy = alerts.Rounds()
     with second_connection() as other:
         other.execute("DELETE FROM migration_ops_heartbeat WHERE role = 'scheduler'")
         other.commit()
         other.execute("LOCK TABLE migration_ops_alert IN ACCESS EXCLUSIVE MODE")
-        deputy.look(opened)
-        deputy.look(opened)
+        deputy.stand_in(opened)
+        deputy.stand_in(opened)
         stuck = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ops_alert%'"
         wait_until(lambda: _number(stuck) == 1)
         other.rollback()

@@ -43,9 +43,9 @@ def test_it_lists_what_is_open(opened: AnyMigration) -> None:
     assert (code, said["open"]) == (0, 1)
     (item,) = said["items"]
     assert (item["problem"], item["status"], item["severity"], item["unsent"]) == ("dirty_old", "open", "warning", 1)
-    assert item["message"].startswith("1 changes wait to be carried over")
+    assert item["message"].startswith("1 change has waited to be carried over")
     shown = text("list")
-    assert "1 alerts are open." in shown
+    assert "Open alerts that nobody has acknowledged: 1." in shown
     assert "warning" in shown
 
 

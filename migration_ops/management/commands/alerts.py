@@ -48,7 +48,7 @@ def _listed(migration: AnyMigration, *, everything: bool) -> Outcome:
     items = alerts.listing(migration, statuses=TOLD if everything else UNRESOLVED)
     open_now = alerts.count_open(migration)
     data = {"open": open_now, "items": [each.as_dict() for each in items]}
-    summary = f"{open_now:,} alerts are open."
+    summary = f"Open alerts that nobody has acknowledged: {open_now:,}."
     if not items:
         return Outcome(data, (summary,))
     table = Table("id", "since", "severity", "status", "what is wrong")

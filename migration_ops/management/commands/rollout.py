@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from rich.markup import escape
 from rich.table import Table
 
-from migration_ops.alerts import StandIn
+from migration_ops.alerts import Rounds
 from migration_ops.backfill.stop import on_signals
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, GateClosed, Refused, UnusableInput
@@ -79,7 +79,7 @@ class Command(OperatorCommand):
             done = evaluator.evaluate(migration)
             return _shown(migration, sentences=(f"Evaluated {len(done.gates)} gates; done: {done.done or 'nothing'}.",))
         with on_signals() as stop:
-            evaluator.follow([migration], stop=stop, say=self.stderr.write, beside=StandIn().look)
+            evaluator.follow([migration], stop=stop, say=self.stderr.write, beside=Rounds().stand_in)
         raise ended_by(stop)
 
 

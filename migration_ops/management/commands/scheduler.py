@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from migration_ops import scheduler
+from migration_ops import alerts, scheduler
 from migration_ops.backfill.stop import on_signals
 from migration_ops.exceptions import ExitCode
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
@@ -23,10 +23,12 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         if options["once"]:
-            return _outcome(scheduler.tick())
+            done = scheduler.tick()
+            alerts.make_round()
+            return _outcome(done)
         partial.data |= _outcome(scheduler.Tick()).data
         with on_signals() as stop:
-            scheduler.follow(stop=stop, say=self.stderr.write)
+            scheduler.follow(stop=stop, say=self.stderr.write, beside=alerts.Rounds().make_if_due)
         raise ended_by(stop)
 
 
