@@ -190,6 +190,14 @@ def test_each_problem_opens_an_alert_and_its_end_resolves_it(synced: AnyMigratio
     ]
 
 
+def test_a_run_in_the_background_is_not_stranded_between_two_slices(synced: AnyMigration) -> None:
+    stranded(synced)
+    Run.objects.update(beat_at=now() + timedelta(seconds=5))
+    assert told(synced) == set()
+    Run.objects.update(beat_at=now() - timedelta(seconds=5))
+    assert {problem for problem, _ in told(synced)} == {"run_stranded"}
+
+
 def test_every_problem_there_is_has_a_story_above() -> None:
     assert {problem for (problem, _), _, _ in PROBLEMS.values()} == set(Problem) - {Problem.TEST}
 
