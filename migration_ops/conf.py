@@ -23,7 +23,7 @@ NAME = "MIGRATION_OPS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Durations are `timedelta`, counts and sizes whole numbers, rates and ratios decimal ones.
+    """Durations are `timedelta`, counts and sizes whole numbers, rates and ratios decimal ones, policies words.
 
     Attributes:
         fence_timeout: how long a transition tries to get past the writers before it names them and gives up.
@@ -80,6 +80,12 @@ class Settings:
         suspect_rounds: how often a suspected difference is looked at again.
         suspect_patience: for how long, in all, at the end of a validation.
         validation_resume_within: a validation that stopped on its way is taken up again while it is younger.
+        drift_interval: how often drift is detected in the background.
+        drift_sample: documents that a drift run compares beside those that were touched.
+        drift_repair: what becomes of differences that drift detection found in the background: `never` leaves them to
+            people; `authority` makes the follower say what the store in authority says, unless that has less.
+        difference_retention: differences that were repaired or went away longer ago are thrown away.
+        run_retention: so are validations and drift runs that ended longer ago and of which nothing is left.
         report_differences: differences shown in the JSON output; all of them are kept in the database.
         preflight_idle_transaction: a session that idles in a transaction for longer is worth a warning.
         preflight_free_space: bytes that should be free on the database's disk, where that can be seen.
@@ -162,6 +168,11 @@ class Settings:
     suspect_rounds: int = 12
     suspect_patience: timedelta = timedelta(seconds=3)
     validation_resume_within: timedelta = timedelta(hours=12)
+    drift_interval: timedelta = timedelta(hours=1)
+    drift_sample: int = 3_000
+    drift_repair: str = "never"
+    difference_retention: timedelta = timedelta(days=90)
+    run_retention: timedelta = timedelta(days=90)
     report_differences: int = 100
 
     preflight_idle_transaction: timedelta = timedelta(minutes=5)
@@ -219,6 +230,12 @@ def bad_values(given: Mapping[str, Any]) -> list[str]:
 
 _MAY_BE_ZERO = frozenset({"SHADOW_READ_PERCENT"})
 
+_WORDS: Mapping[str, tuple[str, ...]] = {"DRIFT_REPAIR": ("never", "authority")}
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, words))
+
 
 def _bad_value(key: str, value: Any) -> str:
     if isinstance(KEYS[key], timedelta):
@@ -229,6 +246,8 @@ def _bad_value(key: str, value: Any) -> str:
         return ""
     if isinstance(KEYS[key], tuple):
         return _bad_plan(key, value)
+    if key in _WORDS:
+        return "" if value in _WORDS[key] else f"{NAME}[{key!r}] must be {_either(_WORDS[key])}, not {value!r}."
     if key in _MAY_BE_ZERO and value == 0 and not isinstance(value, bool):
         return ""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

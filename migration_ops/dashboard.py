@@ -17,7 +17,7 @@ from django.utils import timezone
 from migration_ops import history, overview, stages, state
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.gates import Gate, opening
-from migration_ops.models import Difference, DifferenceStatus, Flag, HistoryEntry, RunKind
+from migration_ops.models import UNSETTLED, Flag, HistoryEntry, RunKind
 from migration_ops.observe import counted
 from migration_ops.observe.counted import Counted, Day, Durations
 from migration_ops.observe.measures import What
@@ -27,6 +27,7 @@ from migration_ops.rollout.way_back import WayBack
 from migration_ops.stages import Stage
 from migration_ops.state import State
 from migration_ops.sync.draft import ATTEMPTED, Outcome
+from migration_ops.verify import lifecycle
 
 HISTORY_SHOWN = 12
 
@@ -90,8 +91,8 @@ class Room:
         later: what became of second writes after the commit, by outcome and SQLSTATE, as (hour, day).
         comparisons: how reads of both stores compared, by outcome and rule or error, as (hour, day).
         durations: of the last hour, by name and side.
-        backfill, validation: the last run of each kind, as `overview.last_run` has it.
-        open_differences: confirmed ones of the last validation that nobody has mended.
+        backfill, validation, drift: the last run of each kind, as `overview.last_run` has it.
+        open_differences: those that are there and that nobody has mended or explained.
         dirty, quarantine: as `overview` has them.
     """
 
@@ -107,6 +108,7 @@ class Room:
     durations: Mapping[str, Mapping[str, Durations]]
     backfill: Mapping[str, Any] | None
     validation: Mapping[str, Any] | None
+    drift: Mapping[str, Any] | None
     open_differences: int
     dirty: Mapping[str, Any]
     quarantine: Mapping[str, Any]
@@ -122,7 +124,6 @@ def look(migration: AnyMigration) -> Room:
     now = state.read(migration)
     following = plan.following(now)
     counts = counted.counted(migration, [What.READ, What.WRITE, What.SECOND_WRITE, What.SHADOW_READ])
-    validation = overview.last_run(migration, RunKind.VALIDATION)
     return Room(
         migration=migration,
         at=timezone.now(),
@@ -135,8 +136,9 @@ def look(migration: AnyMigration) -> Room:
         comparisons=_by_outcome(counts, What.SHADOW_READ),
         durations=counted.durations(migration, [What.READ, What.PAIRED_READ]),
         backfill=overview.last_run(migration, RunKind.BACKFILL),
-        validation=validation,
-        open_differences=_open_differences(validation),
+        validation=overview.last_run(migration, RunKind.VALIDATION),
+        drift=overview.last_run(migration, RunKind.DRIFT),
+        open_differences=lifecycle.standing(migration).filter(status__in=UNSETTLED).count(),
         dirty=overview.dirty(migration),
         quarantine=overview.quarantine(migration),
         way_back=way_back.look(migration),
@@ -213,9 +215,3 @@ def modern_share(now: State) -> Decimal:
     if side is not None:
         return Decimal(100 if side is Side.MODERN else 0)
     return max(now.percent, now.canary_percent)  # the canaries' buckets are the first ones as well
-
-
-def _open_differences(validation: Mapping[str, Any] | None) -> int:
-    if validation is None:
-        return 0
-    return Difference.objects.filter(run=validation["run"], status=DifferenceStatus.OPEN).count()

@@ -13,12 +13,12 @@ from django.db.models import Q
 
 APP = "migration_ops"
 
-OPERATING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback", "acknowledge")
+OPERATING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback", "acknowledge", "repair")
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "migration viewers": (),
     "migration operators": OPERATING,
-    "migration approvers": (*OPERATING, "override"),
+    "migration approvers": (*OPERATING, "override", "explain"),
 }
 """What members of each group may do to a migration; all of them may look at everything of the engine."""
 

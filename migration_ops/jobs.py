@@ -5,11 +5,17 @@ The database is the truth, a job only a wake-up: any of them can be lost, double
 
 from __future__ import annotations
 
+import logging
+
 from migration_ops import registry
 from migration_ops.backfill import slices
 from migration_ops.backfill.stop import Deadline, on_signals
 from migration_ops.conf import settings
+from migration_ops.exceptions import LeaseHeld
 from migration_ops.models import Run
+from migration_ops.verify.watch import watch
+
+logger = logging.getLogger(__name__)
 
 
 def work_on_backfill(run_id: int) -> None:
@@ -20,3 +26,12 @@ def work_on_backfill(run_id: int) -> None:
     stop = Deadline(settings().slice.total_seconds())
     with on_signals(stop):
         slices.work_slice(registry.get(run.migration), run_id, stop=stop)
+
+
+def detect_drift() -> None:
+    """Look for drift in every migration."""
+    for migration in registry.all_migrations():
+        try:
+            watch(migration)
+        except LeaseHeld as error:
+            logger.info("Drift of %s is being detected already: %s", migration.name, error)

@@ -13,7 +13,7 @@ from django.db.models import Count
 
 from migration_ops import gates, history, stages, state
 from migration_ops.definition import AnyMigration
-from migration_ops.models import Difference, DifferenceStatus, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
+from migration_ops.models import UNSETTLED, Difference, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
 from migration_ops.rollout import way_back
 from migration_ops.state import State
 
@@ -70,7 +70,7 @@ def everything(migration: AnyMigration) -> dict[str, Any]:
         "dirty": dirty(migration),
         "quarantine": quarantine(migration),
         "lineage_rows": Lineage.of(migration).count(),
-        "differences_open": Difference.objects.filter(migration=migration.name, status=DifferenceStatus.OPEN).count(),
+        "differences_open": Difference.objects.filter(migration=migration.name, status__in=UNSETTLED).count(),
         "history": last_entries(migration),
     }
 

@@ -81,7 +81,11 @@ SELECT format('[%s,%s,%s]', to_json(c.user_id::text), to_json(c.name),
 
 CAPTURED = (
     CapturedTable("children", keys=f"{_ENCODED} FROM {{changed}} c JOIN {{schema}}.weeks w ON w.child_id = c.id"),
-    CapturedTable("weeks", keys=f"{_ENCODED} FROM {{changed}} w JOIN {{schema}}.children c ON c.id = w.child_id"),
+    CapturedTable(
+        "weeks",
+        keys=f"{_ENCODED} FROM {{changed}} w JOIN {{schema}}.children c ON c.id = w.child_id",
+        one_a_document=True,
+    ),
     CapturedTable(
         "habits",
         keys=f"{_ENCODED} FROM {{changed}} h JOIN {{schema}}.weeks w ON w.id = h.week_id"

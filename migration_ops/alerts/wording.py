@@ -58,8 +58,8 @@ _SENTENCES: Mapping[Problem, Callable[[Found], Sentence]] = {
         entry=found.subject,
     ),
     Problem.DIFFERENCES: lambda found: said_many(
-        "%(count)s difference between the two stores is open. `manage.py validate_migration` shows it.",
-        "%(count)s differences between the two stores are open. `manage.py validate_migration` shows them.",
+        "%(count)s difference between the two stores is open. `manage.py detect_drift list` shows it.",
+        "%(count)s differences between the two stores are open. `manage.py detect_drift list` shows them.",
         _n(found),
         count=_count(found),
     ),

@@ -20,11 +20,13 @@ class CapturedTable:
         row: SQL expression over a row of the transition table that gives the row's id as text, e.g. `id::text`.
         keys: where the table is part of documents and not made of rows with identities of their own: SQL that selects
             the encoded keys of the documents from the transition table `{changed}`; other tables are `{schema}.name`.
+        one_a_document: every document has exactly one row in this table.
     """
 
     table: str
     row: str = "id::text"
     keys: str = ""
+    one_a_document: bool = False
 
 
 class Store(Protocol[KeyT, DocumentT]):

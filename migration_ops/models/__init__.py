@@ -2,7 +2,7 @@
 
 from migration_ops.models.alert import Alert, AlertMessage, AlertStatus
 from migration_ops.models.dashboard import Dashboard
-from migration_ops.models.difference import BeforeImage, Difference, DifferenceStatus
+from migration_ops.models.difference import STANDING, UNSETTLED, BeforeImage, Difference, DifferenceStatus, Severity
 from migration_ops.models.dirty_key import DirtyKey
 from migration_ops.models.flag import Flag
 from migration_ops.models.gates import GateOverride, GateReading
@@ -17,12 +17,16 @@ from migration_ops.models.quarantine import QuarantineItem, QuarantineStatus
 from migration_ops.models.read_difference import ReadDifference
 from migration_ops.models.run import Run, RunKind, RunRange, RunStatus
 from migration_ops.models.state import MigrationState
+from migration_ops.models.touched import ComparedUpTo, TouchedKey
 
 __all__ = [
+    "STANDING",
+    "UNSETTLED",
     "Alert",
     "AlertMessage",
     "AlertStatus",
     "BeforeImage",
+    "ComparedUpTo",
     "Dashboard",
     "Difference",
     "DifferenceStatus",
@@ -48,4 +52,6 @@ __all__ = [
     "RunKind",
     "RunRange",
     "RunStatus",
+    "Severity",
+    "TouchedKey",
 ]

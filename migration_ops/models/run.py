@@ -1,4 +1,4 @@
-"""One backfill or validation."""
+"""One backfill, validation or drift run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 class RunKind(models.TextChoices):
     BACKFILL = "backfill", _("backfill")
     VALIDATION = "validation", _("validation")
+    DRIFT = "drift", _("drift run")
 
 
 class RunStatus(models.TextChoices):
@@ -26,7 +27,7 @@ UNFINISHED = (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.FAILED)
 
 
 class Run(models.Model):
-    """One backfill or validation: what was asked, how far it got, and what came of it.
+    """One backfill, validation or drift run: what was asked, how far it got, and what came of it.
 
     `requested` is how another terminal speaks to a running one: `pause` or `cancel`, obeyed between batches. What it
     counted is in its ranges.

@@ -18,6 +18,8 @@ VERBS = {
     "rollback": "move a migration back",
     "override": "override gates of a migration",
     "acknowledge": "acknowledge alerts of a migration",
+    "repair": "repair differences of a migration",
+    "explain": "explain differences of a migration",
 }
 """What people may do to a migration, one permission each."""
 

@@ -21,7 +21,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import DirtyKey, MigrationState
 from migration_ops.sentence import Sentence, joined, said
 from migration_ops.sync import polling
-from migration_ops.sync.triggers import LOST, Watch, rows
+from migration_ops.sync.triggers import EVENTS, LOST, Watch, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,19 @@ def status(migration: AnyMigration, *, side: Side = Side.LEGACY) -> CaptureStatu
         ),
         lost,
     )
+
+
+_CHANGED = """
+SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = ANY(%s) AND age(xmin) <= age(%s::text::xid))
+"""
+
+
+def changed_since(migration: AnyMigration, transaction: int, *, side: Side) -> bool:
+    """Whether this transaction or a later one made a trigger of this side anew, or switched it off or on: what went
+    past the app meanwhile may have gone unnoticed."""
+    names = [watch.name(event) for watch in _watches(migration, side) for event in EVENTS]
+    ((changed,),) = rows(_CHANGED, [names, str(transaction % 2**32)])
+    return bool(changed)
 
 
 def lost_total() -> int:

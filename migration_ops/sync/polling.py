@@ -6,12 +6,14 @@ from it. The version moves on in the transaction that writes the dirty rows: kil
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, RowStore
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import PolledVersion
@@ -37,14 +39,18 @@ SELECT count(*) FROM migration_ops_lineage AS known
                       AND (dirty.row = known.row OR dirty.row IS NULL AND dirty.key = known.key))
 """
 
-_MARK = """
-INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
-SELECT %(migration)s, 'legacy', coalesce(seen.row, known.row), clock_timestamp()
+_UNLIKE = """
+SELECT coalesce(seen.row, known.row) AS row
   FROM migration_ops_seen AS seen
   FULL JOIN (SELECT row, fingerprint FROM migration_ops_lineage
               WHERE migration = %(migration)s AND source = '') AS known
     ON known.row = seen.row
  WHERE known.fingerprint IS DISTINCT FROM seen.fingerprint
+"""
+
+_MARK = f"""
+INSERT INTO migration_ops_dirtykey (migration, side, row, created_at)
+SELECT %(migration)s, 'legacy', row, clock_timestamp() FROM ({_UNLIKE}) AS changed
 """
 
 
@@ -89,16 +95,10 @@ def poll(migration: AnyMigration) -> int:
         version = legacy.version() or ""
         if noted is None or noted.version == version:
             return 0
+        _see(legacy)
         with connection.cursor() as cursor:
-            cursor.execute(_SEEN)
-            rows = legacy.fingerprints()
-            while chunk := list(islice(rows, _CHUNK)):
-                with cursor.copy("COPY migration_ops_seen (row, fingerprint) FROM STDIN") as copy:
-                    for row in chunk:
-                        copy.write_row(row)
             _refuse_if_empty(migration, cursor)
-            cursor.execute("ANALYZE migration_ops_seen")
-            cursor.execute(_MARK, {"migration": migration.name})
+            cursor.execute(_MARK, _named(migration))
             marked = int(cursor.rowcount)
             if marked:
                 cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
@@ -108,9 +108,44 @@ def poll(migration: AnyMigration) -> int:
     return marked
 
 
+def unlike_lineage(migration: AnyMigration) -> Iterator[str]:
+    """Every row that came, changed or went since it was last carried over, whatever the store's version says.
+
+    Reads the whole store, in the caller's transaction, and holds no more than a page of it.
+    """
+    _see(migration.legacy())
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMPORARY TABLE migration_ops_unlike ON COMMIT DROP AS {_UNLIKE}", _named(migration))
+    after = ""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT row FROM migration_ops_unlike WHERE row > %s ORDER BY row LIMIT %s", [after, _CHUNK])
+            found = [row for (row,) in cursor.fetchall()]
+        if not found:
+            return
+        yield from found
+        after = found[-1]
+
+
+def _named(migration: AnyMigration) -> dict[str, str]:
+    return {"migration": migration.name}
+
+
+def _see(legacy: RowStore[Any, Any]) -> None:
+    """Have what the store holds now beside the lineage, until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SEEN)
+        rows = legacy.fingerprints()
+        while chunk := list(islice(rows, _CHUNK)):
+            with cursor.copy("COPY migration_ops_seen (row, fingerprint) FROM STDIN") as copy:
+                for row in chunk:
+                    copy.write_row(row)
+        cursor.execute("ANALYZE migration_ops_seen")
+
+
 def _refuse_if_empty(migration: AnyMigration, cursor: CursorWrapper) -> None:
     """Rather the wrong file than no data: a store that lost everything at once, past the engine, is not believed."""
-    cursor.execute(_UNACCOUNTED, {"migration": migration.name})
+    cursor.execute(_UNACCOUNTED, _named(migration))
     ((rows,),) = cursor.fetchall()
     if rows > _FEW:
         raise Refused(

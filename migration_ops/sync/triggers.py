@@ -24,7 +24,7 @@ from migration_ops.sync.origin import SETTING
 LOST = "migration_ops_capture_lost"
 """The sequence that counts statements whose changes could not be written to the dirty list."""
 
-_EVENTS = ("insert", "update", "delete")
+EVENTS = ("insert", "update", "delete")
 _TRUNCATE = "truncate"
 
 _FUNCTION = """
@@ -189,7 +189,7 @@ class Watch:
         return [
             (schema, name, event)
             for schema, name, oid in self.family()
-            for event in (*_EVENTS, _TRUNCATE)
+            for event in (*EVENTS, _TRUNCATE)
             if (oid, self.name(event)) not in in_place
         ]
 

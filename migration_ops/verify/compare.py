@@ -32,6 +32,7 @@ class Tally:
         legacy_rows: rows read on the legacy side, each once.
         modern_documents: documents read on the modern side while looking for extras.
         rows_quarantined: legacy rows that are rejected or held.
+        sampled: documents that were chosen at random.
         cells_legacy, cells_modern, cells_equal: values worth counting, per side and common to both.
     """
 
@@ -42,6 +43,7 @@ class Tally:
     missing_in_modern: int = 0
     missing_in_legacy: int = 0
     rows_quarantined: int = 0
+    sampled: int = 0
     cells_legacy: int = 0
     cells_modern: int = 0
     cells_equal: int = 0

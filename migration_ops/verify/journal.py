@@ -1,16 +1,17 @@
-"""The state of one validation in the database: how far each pass is, what it counted, and whom it suspects."""
+"""The state of one validation or drift run in the database: how far each pass is, what it counted, whom it suspects."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from migration_ops import locks, runs
@@ -18,24 +19,38 @@ from migration_ops.backfill import lease
 from migration_ops.backfill.lease import Lease
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Cursor
-from migration_ops.models import Difference, DifferenceStatus, Run, RunKind, RunRange, RunStatus
+from migration_ops.exceptions import LeaseHeld
+from migration_ops.models import Difference, DifferenceStatus, Run, RunKind, RunRange, RunStatus, TouchedKey
 from migration_ops.models.run import UNFINISHED
+from migration_ops.verify import lifecycle, mark
 from migration_ops.verify.compare import Kind, Tally
+from migration_ops.verify.mark import Mark
 
 WHOLE = runs.WHOLE_RUN
-LEGACY_PASS, MODERN_PASS, SUSPECT_PASS = range(WHOLE + 1, WHOLE + 4)
-"""Numbers of a validation's ranges: the one whose lease is the right to work on the run, legacy compared with modern,
-modern looked through for extras, suspects."""
+LEGACY_PASS, MODERN_PASS, SUSPECT_PASS, GATHER_PASS, TOUCHED_PASS = range(WHOLE + 1, WHOLE + 6)
+"""Numbers of the ranges: the one whose lease is the right to work on the run, legacy compared with modern, modern
+looked through for extras, suspects; of a drift run also finding out what was touched, and that compared."""
 
-_SIDES = {WHOLE: "", LEGACY_PASS: "legacy", MODERN_PASS: "modern", SUSPECT_PASS: ""}
+_VALIDATION = {WHOLE: "", LEGACY_PASS: "legacy", MODERN_PASS: "modern", SUSPECT_PASS: ""}
+
+_SIDES: Mapping[RunKind, Mapping[int, str]] = {
+    RunKind.VALIDATION: _VALIDATION,
+    RunKind.DRIFT: {**_VALIDATION, GATHER_PASS: "", TOUCHED_PASS: ""},
+}
+
+_OWN = frozenset({*(each.name for each in fields(Mark)), "seed"})
+"""Options that a run has of its own, whatever was asked."""
+
+_LONG = timedelta(minutes=5)
+"""For a single statement that reads a whole table; whoever holds the lease is missed at once when its session ends."""
 
 
 @dataclass(slots=True)
 class Journal:
-    """A validation at work.
+    """A run at work.
 
     Attributes:
-        reasons: sentences that say why this validation is incomplete.
+        reasons: sentences that say why this run is incomplete.
         unrecorded: rejected rows by code that should be in quarantine and are not, because this is a dry run.
     """
 
@@ -46,6 +61,11 @@ class Journal:
     reasons: list[str] = field(default_factory=list)
     unrecorded: Counter[str] = field(default_factory=Counter)
     _clock: float = field(default_factory=time.monotonic)
+
+    @property
+    def mark(self) -> Mark:
+        """When this run began to look."""
+        return Mark(*(int(self.run.options[name]) for name in ("seen", "lost")))
 
     @property
     def leaves_no_trace(self) -> bool:
@@ -103,15 +123,34 @@ class Journal:
         )
 
     def doubt(self, reasons: Iterable[str]) -> None:
-        """Note why this validation cannot be complete, in the caller's transaction."""
+        """Note why this run cannot be complete, in the caller's transaction."""
         new = [reason for reason in dict.fromkeys(reasons) if reason not in self.reasons]
         if new:
             self.reasons += new
             self.run.result = {"reasons": self.reasons}
             self.run.save(update_fields=["result"])
 
-    def finish(self, result: Mapping[str, Any], *, complete: bool) -> None:
-        """Close the run. Only a complete one succeeded, and only then what earlier ones found is past."""
+    @contextmanager
+    def long_lease(self) -> Iterator[None]:
+        """What is done in here may take minutes without a word.
+
+        Raises:
+            LeaseLost: another process went on with this run.
+        """
+        lease.renew(replace(self.lease, duration=_LONG))
+        yield
+        lease.renew(self.lease)
+
+    def pass_done(self, number: int) -> None:
+        """Note that this pass has done all of its work, in the caller's transaction."""
+        self.advance(number, Tally(), done=True)
+
+    def finish(self, result: Mapping[str, Any], *, complete: bool, looked_at: Q | None) -> None:
+        """Close the run. Only a complete one succeeded, and only then what earlier ones found is past.
+
+        Args:
+            looked_at: the earlier differences whose documents this run looked at; None where that is not known.
+        """
         now = timezone.now()
         with transaction.atomic(durable=True):
             self.run.result = dict(result)
@@ -126,18 +165,15 @@ class Journal:
             self.run.save(update_fields=["result", "ended_at", "status", "error"])
             if self.leaves_no_trace:
                 return
-            earlier = Difference.objects.filter(migration=self.migration.name, run_id__lt=self.run.pk)
-            left = earlier.filter(status=DifferenceStatus.SUSPECT).exclude(run__status__in=UNFINISHED)
-            at_work = RunRange.objects.filter(number=WHOLE, done=False, lease_until__gt=Now())
-            left.exclude(run__in=at_work.values("run")).delete()
-            if complete and self.run.options.keys() <= {"source"}:
-                # What differed between modern and this store; of other stores this run knows nothing.
-                same = Q(run__options__source=self.migration.rows_from)
-                same = same if self.migration.rows_from else ~Q(run__options__has_key="source")
-                earlier.filter(same, status=DifferenceStatus.OPEN).update(status=DifferenceStatus.GONE, closed_at=now)
+            lifecycle.forget_suspects(self.migration, self.run, UNFINISHED)
+            if complete and looked_at is not None:
+                lifecycle.close_vanished(self.migration, self.run, looked_at)
+                if not self.migration.rows_from:
+                    mark.keep(self.migration, self.mark, at=self.run.started_at)
+            TouchedKey.objects.filter(run=self.run).delete()
 
     def suspend(self, status: RunStatus, error: str = "") -> None:
-        """Stop here, to be taken up again by the next validation."""
+        """Stop here, to be taken up again by the next run of its kind."""
         if self.run.status == RunStatus.RUNNING:
             self.run.status = status
         self.run.error = error
@@ -145,26 +181,37 @@ class Journal:
         lease.release(self.lease)
 
 
-def begin(migration: AnyMigration, *, actor: str) -> Journal:
-    """Go on with the last full validation if it stopped on its way and is young enough, otherwise begin a new one.
+def begin(
+    migration: AnyMigration, kind: RunKind = RunKind.VALIDATION, *, actor: str, options: Mapping[str, Any] | None = None
+) -> Journal:
+    """Go on with the last run of this kind if it stopped on its way and is young enough, otherwise begin a new one.
+
+    Args:
+        options: what is asked; one that was asked something else is not taken up again.
 
     Raises:
-        LeaseHeld: a validation is running; the message says who holds it and until when.
+        LeaseHeld: one is running; the message says who holds it and until when.
     """
-    now = timezone.now()
+    now, wanted = timezone.now(), dict(options or {})
     with transaction.atomic(durable=True):
         _alone(migration)
-        unfinished = runs.unfinished(migration, RunKind.VALIDATION)
+        unfinished = runs.unfinished(migration, kind)
         if unfinished is not None:
             ranges = list(unfinished.ranges.order_by("number"))
             if not ranges[WHOLE].done:
                 opened = runs.reopen(unfinished)
-                if unfinished.started_at + settings().validation_resume_within >= now:
+                same = _asked(opened.run.options) == _asked(wanted)
+                if unfinished.started_at + settings().validation_resume_within >= now and same:
                     reasons = list(unfinished.result.get("reasons", []))
                     return Journal(migration, opened.run, ranges, opened.lease, reasons)
                 lease.release(opened.lease)
+            TouchedKey.objects.filter(run=unfinished).delete()
             Run.objects.filter(pk=unfinished.pk).update(status=RunStatus.CANCELLED, ended_at=now)
-        return _new(migration, actor, RunStatus.RUNNING, {})
+        return _new(migration, kind, actor, RunStatus.RUNNING, wanted)
+
+
+def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in _OWN}
 
 
 def _alone(migration: AnyMigration) -> None:
@@ -173,20 +220,33 @@ def _alone(migration: AnyMigration) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [locks.lock_id("validation", migration.name)])
 
 
-def begin_apart(migration: AnyMigration, *, actor: str, options: Mapping[str, Any]) -> Journal:
-    """Begin a validation that is never taken up again: until it ends well it counts as cancelled."""
+def refuse_if_held(migration: AnyMigration, kind: RunKind) -> None:
+    """Somebody works on a run of this kind.
+
+    Raises:
+        LeaseHeld: the message says who holds it and until when.
+    """
+    unfinished = runs.unfinished(migration, kind)
+    held = None if unfinished is None else lease.holder(unfinished.pk)
+    if unfinished is not None and held is not None:
+        raise LeaseHeld(f"Another process is working on run {unfinished.pk}. It is held by {held}.")
+
+
+def begin_apart(migration: AnyMigration, kind: RunKind, *, actor: str, options: Mapping[str, Any]) -> Journal:
+    """Begin a run that is never taken up again: until it ends well it counts as cancelled."""
     with transaction.atomic(durable=True):
-        return _new(migration, actor, RunStatus.CANCELLED, options)
+        return _new(migration, kind, actor, RunStatus.CANCELLED, options)
 
 
-def _new(migration: AnyMigration, actor: str, status: RunStatus, options: Mapping[str, Any]) -> Journal:
+def _new(migration: AnyMigration, kind: RunKind, actor: str, status: RunStatus, options: Mapping[str, Any]) -> Journal:
     run = Run.objects.create(
         migration=migration.name,
-        kind=RunKind.VALIDATION,
+        kind=kind,
         status=status,
         actor=actor,
-        options=dict(options),
+        options={**asdict(mark.now()), **options},
         started_at=timezone.now(),
     )
-    ranges = [RunRange.objects.create(run=run, number=number, side=side) for number, side in _SIDES.items()]
+    sides = _SIDES[kind].items()
+    ranges = [RunRange.objects.create(run=run, number=number, side=side) for number, side in sides]
     return Journal(migration, run, ranges, lease.claim(run.pk, WHOLE, settings().lease))

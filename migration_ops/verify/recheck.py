@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, RowStore, Store
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Difference, DifferenceStatus
 from migration_ops.preparation import prepare
-from migration_ops.sync import refusals
-from migration_ops.verify.compare import Kind, Tally, Verdict, judge
+from migration_ops.verify import lifecycle
+from migration_ops.verify.compare import Kind, Tally
 from migration_ops.verify.journal import SUSPECT_PASS, Journal
+from migration_ops.verify.look import Looked, Seen, look
 from migration_ops.verify.snapshot import in_snapshot
 
 SUSPECTS_SETTLED = label("validation_suspects_settled")
@@ -69,52 +68,36 @@ def settle(
 def _look(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any], *, last: bool) -> None:
     for suspects in _pages(journal):
         prepare(legacy, journal.keep_lease)
-        verdicts = in_snapshot(partial(_verdicts, journal.migration, legacy, modern, suspects), 1)
+        keys = [each.key for each in suspects]
+        looked = in_snapshot(partial(_looked, journal.migration, legacy, modern, keys), 1)
         with transaction.atomic(durable=True):
-            _note(journal, suspects, verdicts, last=last)
+            _note(journal, suspects, looked.seen, last=last)
         failpoint(SUSPECTS_SETTLED)
 
 
-def _verdicts(
-    migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], suspects: list[Difference], _: int
-) -> dict[str, Verdict]:
-    """What these keys are now, by encoded key.
-
-    A document that legacy has only rejected rows of, or that the modern database refused as it is, is nobody's
-    difference: it is in quarantine.
-    """
-    keys = {each.key: migration.decode_key(each.key) for each in suspects}
-    in_legacy = legacy.load(keys.values())
-    in_modern = modern.load(keys.values()).by_key()
-    documents = in_legacy.by_key()
-    held = {rejection.key for rejection in in_legacy.rejections} - set(documents)
-    held |= {link.key for link in refusals.standing(migration, in_legacy.links)} - set(in_modern)
-    return {
-        encoded: Verdict(Kind.ABSENT) if key in held else judge(migration, documents.get(key), in_modern.get(key))
-        for encoded, key in keys.items()
-    }
+def _looked(
+    migration: AnyMigration, legacy: RowStore[Any, Any], modern: Store[Any, Any], keys: list[str], _: int
+) -> Looked:
+    return look(migration, legacy, modern, keys)
 
 
-def _note(journal: Journal, suspects: list[Difference], verdicts: dict[str, Verdict], *, last: bool) -> None:
+def _note(journal: Journal, suspects: list[Difference], seen: dict[str, Seen], *, last: bool) -> None:
     tally = Tally()
     innocent, confirmed = [], []
     for suspect in suspects:
-        verdict = verdicts[suspect.key]
+        verdict = seen[suspect.key].verdict
         if not verdict.kind.is_difference:
             innocent.append(suspect.pk)
             # A document that seemed to be extra had its turn, if it was in legacy, in the pass over legacy.
             if verdict.tally is not None and suspect.kind != Kind.MISSING_IN_LEGACY:
                 tally.add(verdict.tally)
         elif last:
-            suspect.kind = verdict.kind.value
-            suspect.fields = [asdict(different) for different in verdict.fields]
-            suspect.status = DifferenceStatus.OPEN
-            suspect.found_at = timezone.now()
             confirmed.append(suspect)
             if verdict.tally is not None:
                 tally.add(verdict.tally)
     Difference.objects.filter(pk__in=innocent).delete()
-    Difference.objects.bulk_update(confirmed, ["kind", "fields", "status", "found_at"], batch_size=200)
+    if confirmed:
+        lifecycle.confirm(journal.migration, journal.run, confirmed, seen, keep=not journal.leaves_no_trace)
     journal.advance(SUSPECT_PASS, tally)
 
 

@@ -6,7 +6,7 @@ that others hold for longer than `KEY_PATIENCE` or its rows for longer than `ROW
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -20,7 +20,7 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
-from migration_ops.models import BeforeImage, Difference, DifferenceStatus
+from migration_ops.models import UNSETTLED, BeforeImage, Difference, DifferenceStatus
 from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.stages import Stage
@@ -109,15 +109,61 @@ def repair(
         Refused: legacy is frozen or gone.
     """
     migration = validation.migration
-    done = Repair(side=follower(state.stage(migration)))
-    for difference in validation.differences():
-        if difference.status == DifferenceStatus.OPEN:
-            _repair_one(migration, difference, actor, delete_extras and validation.complete, done)
-            told()
+    done = Repair(side=follower_now(migration))
+    extras = delete_extras and validation.complete
+    _repair_each(migration, validation.differences(), actor, extras, done, told)
     done.strays = strays.remove(migration, validation.strays, complete=validation.complete, actor=actor)
+    _remember(migration, done, actor=actor, reason=reason, run=validation.run.pk)
+    return done
+
+
+def repair_these(
+    migration: AnyMigration,
+    differences: Iterable[Difference],
+    *,
+    actor: str,
+    reason: str = "",
+    delete_extras: bool = False,
+) -> Repair:
+    """Repair these differences of this migration as `repair` does, those that are settled left out.
+
+    Raises:
+        Refused: legacy is frozen or gone.
+    """
+    done = Repair(side=follower_now(migration))
+    _repair_each(migration, differences, actor, delete_extras, done, lambda: None)
+    _remember(migration, done, actor=actor, reason=reason)
+    return done
+
+
+def follower_now(migration: AnyMigration) -> Side:
+    """The store that a repair writes at the present stage.
+
+    Raises:
+        Refused: there is no follower that could be written.
+    """
+    return follower(state.stage(migration))
+
+
+def _repair_each(
+    migration: AnyMigration,
+    differences: Iterable[Difference],
+    actor: str,
+    delete_extras: bool,
+    done: Repair,
+    told: Callable[[], None],
+) -> None:
+    for difference in differences:
+        if difference.status in UNSETTLED:
+            _repair_one(migration, difference, actor, delete_extras, done)
+            told()
+
+
+def _remember(migration: AnyMigration, done: Repair, *, actor: str, reason: str, run: int | None = None) -> None:
+    """Write what was done into the history, if anything was."""
     if done.changed or done.failed or done.strays.removed or done.strays.failed:
         evidence = {
-            "run": validation.run.pk,
+            "run": run,
             "side": done.side.value,
             "saved": done.saved,
             "deleted": done.deleted,
@@ -127,30 +173,37 @@ def repair(
             "strays_removed": done.strays.removed,
         }
         history.append(migration, actor=actor, verb="repair", reason=reason, evidence=evidence)
-    return done
 
 
 def plan(validation: Validation, *, delete_extras: bool = False) -> tuple[Repair, list[tuple[str, Action]]]:
     """What `repair` would do, writing and locking nothing: the counts, and the first keys with what is done."""
     migration = validation.migration
-    would = Repair(side=follower(state.stage(migration)))
+    would = Repair(side=follower_now(migration))
     would.strays = strays.plan(migration, validation.strays, complete=validation.complete)
+    extras = delete_extras and validation.complete
+    return would, plan_these(migration, validation.differences(), would, delete_extras=extras)
+
+
+def plan_these(
+    migration: AnyMigration, differences: Iterable[Difference], would: Repair, *, delete_extras: bool
+) -> list[tuple[str, Action]]:
+    """Count in `would` what `repair_these` would do; the first keys with what is done."""
     actions: list[tuple[str, Action]] = []
-    for difference in validation.differences():
-        if difference.status != DifferenceStatus.OPEN:
+    for difference in differences:
+        if difference.status not in UNSETTLED:
             continue
         try:
             with snapshot():
                 unit = migration.unit(migration.decode_key(difference.key))
                 side = routing.authority(migration, unit).side.other
-                found = _find(migration, difference, side, delete_extras and validation.complete, lock=False)
+                found = _find(migration, difference, side, delete_extras, lock=False)
         except Refused as error:
             would.failed.append(Failure(difference.key, str(error)))
             continue
         _count(would, found.action)
         if len(actions) < settings().report_differences:
             actions.append((difference.key, found.action))
-    return would, actions
+    return actions
 
 
 def follower(stage: Stage) -> Side:
@@ -178,6 +231,8 @@ def _repair_one(migration: AnyMigration, difference: Difference, actor: str, del
             side = routing.authority(migration, migration.unit(key), now).side.other
             with locks.waiting_for("the lock of this key", locks.KEY_PATIENCE):
                 locks.lock_keys(migration, [key])
+            if not Difference.objects.filter(pk=difference.pk, status__in=UNSETTLED).exists():
+                raise Refused("Somebody settled it meanwhile.")
             with locks.waiting_for("rows of this document", locks.ROW_PATIENCE):
                 found = _find(migration, difference, side, delete_extras, lock=True)
                 _carry_out(migration, difference, found, side, actor)

@@ -11,17 +11,15 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from migration_ops.definition import AnyMigration, Side
+from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode
 from migration_ops.models import (
     Difference,
-    DifferenceStatus,
-    DirtyKey,
     MergeRecord,
     QuarantineItem,
     QuarantineStatus,
 )
-from migration_ops.sync import dirty
+from migration_ops.verify.look import waiting_among
 from migration_ops.verify.repair import Repair
 from migration_ops.verify.validation import Validation, summary
 
@@ -46,9 +44,9 @@ class Report:
 
     @property
     def left(self) -> int:
-        """Differences that are still there, rows that belong to no document among them."""
+        """Differences that are still there and not explained, rows that belong to no document among them."""
         if self.repair is None or self.dry_run:
-            return self.validation.tally.differences + self.validation.stray_rows
+            return self.validation.unsettled + self.validation.stray_rows
         return self.repair.left
 
     @property
@@ -91,8 +89,14 @@ class Report:
             return _("Not everything was seen, so nothing is proven.")
         if self.repair is not None and (tally.differences or self.validation.strays):
             return _("Everything that differed is repaired; validate again to prove it.")
+        if tally.differences:
+            return ngettext(
+                "%(count)s of the %(plural)s differs, as somebody explained.",
+                "%(count)s %(plural)s differ, as somebody explained.",
+                tally.differences,
+            ) % {"count": f"{tally.differences:,}", "plural": plural}
         if self.validation.sample is not None:
-            return _("All %(count)s sampled %(plural)s are equal in both stores.") % {
+            return _("All %(count)s %(plural)s that were looked at are equal in both stores.") % {
                 "count": f"{tally.compared:,}",
                 "plural": plural,
             }
@@ -107,17 +111,18 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """All that `--json` prints but the differences."""
         data: dict[str, Any] = summary(self.validation)
+        data |= self.validation.particulars()
         data["run"] = self.validation.run.pk
         if self.repair is not None:
             data |= _repair_json(self.repair, dry_run=self.dry_run, migration=self.migration)
         return data
 
     def differences(self) -> Iterator[dict[str, Any]]:
-        """Every difference as JSON, in constant memory: the key's parts, kind, fields, status; `dirty` is there and
-        true where a change of the key still waits to be carried over."""
+        """Every difference as JSON, in constant memory: the key's parts, kind, fields, id, severity, status; `dirty` is
+        there and true where a change of the key still waits to be carried over."""
         found = self.validation.differences()
         while page := list(islice(found, PAGE)):
-            waiting = _dirty(self.migration, [difference.key for difference in page])
+            waiting = waiting_among(self.migration, [difference.key for difference in page])
             for difference in page:
                 yield _difference(self.migration, difference, waiting)
 
@@ -169,20 +174,10 @@ def _difference(migration: AnyMigration, difference: Difference, waiting: set[st
         **migration.describe_key(migration.decode_key(difference.key)),
         "kind": difference.kind,
         "fields": difference.fields,
+        "id": difference.pk,
+        "severity": difference.severity,
+        "status": difference.status,
     }
-    if difference.status != DifferenceStatus.OPEN:
-        said["status"] = difference.status
     if difference.key in waiting:
         said["dirty"] = True
     return said
-
-
-def _dirty(migration: AnyMigration, keys: list[str]) -> set[str]:
-    """Those of these encoded keys on which a change waits: noted by key, or by a row they are made of."""
-    waiting = dirty.pending(migration, Side.LEGACY, keys) | dirty.pending(migration, Side.MODERN, keys)
-    if migration.rows_from:
-        return waiting  # the list names rows of the legacy store
-    batch = migration.legacy().load([migration.decode_key(key) for key in keys if key not in waiting])
-    owners = {link.row: migration.encode_key(link.key) for link in batch.links}
-    rows = DirtyKey.objects.filter(migration=migration.name, row__in=list(owners)).values_list("row", flat=True)
-    return waiting | {owners[row] for row in rows if row is not None}

@@ -94,13 +94,14 @@ def _write_csv(report: Report, file: TextIO) -> None:
     """One line a field; a document that a store lacks has one line without a field."""
     writer = csv.writer(file)
     parts: list[str] | None = None
-    columns = ["kind", "status", "dirty", "path", "legacy", "modern"]
+    columns = ["id", "severity", "kind", "status", "dirty", "path", "legacy", "modern"]
     for difference in report.differences():
         key = {name: value for name, value in difference.items() if name not in {*columns, "fields"}}
         if parts is None:
             parts = list(key)
             writer.writerow([*parts, *columns])
-        line = [*key.values(), difference["kind"], difference.get("status", "open"), difference.get("dirty", False)]
+        facts = [difference[name] for name in columns[:4]]
+        line = [*key.values(), *facts, difference.get("dirty", False)]
         for field in difference["fields"] or [{"path": "", "legacy": None, "modern": None}]:
             values = [*line, field["path"], field["legacy"], field["modern"]]
             writer.writerow([_cell(value) for value in values])
@@ -142,7 +143,7 @@ def _write_html(report: Report, file: TextIO) -> None:
 
 def _write_rows(template: str, items: Iterable[dict[str, Any]], file: TextIO) -> None:
     row = get_template(template)
-    facts = {"kind", "fields", "status", "dirty", "rows", "conflicts"}
+    facts = {"id", "severity", "kind", "fields", "status", "dirty", "rows", "conflicts"}
     for item in items:
         key = {name: value for name, value in item.items() if name not in facts}
         file.write(row.render({"key": key, "item": item}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -17,15 +18,25 @@ from migration_ops.verify.sweep import Chunk, Progress, make_pass
 
 
 def look_at_sample(
-    journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any], size: int, seed: int, progress: Progress
+    journal: Journal,
+    legacy: RowStore[Any, Any],
+    modern: Store[Any, Any],
+    size: int,
+    seed: int,
+    progress: Progress,
+    *,
+    compared: Callable[[Iterable[str]], set[str]] = lambda keys: set(),
 ) -> None:
     """Compare about `size` documents of legacy, and ask for about as many of modern whether legacy has them.
+
+    Args:
+        compared: those of these encoded keys that this run has compared already; they are not compared again.
 
     Raises:
         Unreadable: a store could not be read whole.
     """
-    compared = partial(_compared, journal.migration, legacy, modern, size, seed)
-    make_pass(journal, legacy, LEGACY_PASS, compared, progress)
+    look = partial(_compared, journal.migration, legacy, modern, size, seed, compared)
+    make_pass(journal, legacy, LEGACY_PASS, look, progress)
     if not journal.tally().matched and not Difference.objects.filter(run=journal.run).exists():
         _doubt_if_there_are_rows(journal, legacy)
     make_pass(journal, legacy, MODERN_PASS, partial(_extras, legacy, modern, size, seed), progress)
@@ -37,12 +48,16 @@ def _compared(
     modern: Store[Any, Any],
     size: int,
     seed: int,
+    compared: Callable[[Iterable[str]], set[str]],
     span: Span,
     limit: int,
 ) -> Chunk:
     page = legacy.sample(size, seed, limit=limit, after=span.after)
-    found = modern.load([document.key for document in page.documents])
-    tally, suspects = compare(migration, page.documents, found.by_key())
+    known = compared(migration.encode_key(document.key) for document in page.documents)
+    documents = [document for document in page.documents if migration.encode_key(document.key) not in known]
+    found = modern.load([document.key for document in documents])
+    tally, suspects = compare(migration, documents, found.by_key())
+    tally.sampled = len(page.documents)
     tally.legacy_rows = len(page.links) + len(page.rejections)
     tally.rows_quarantined = len(page.rejections) + excuse_refused(migration, page.links, suspects)
     reasons = ("The modern store holds documents that it cannot read.",) if found.rejections else ()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
-from migration_ops.definition import AnyMigration, RowStore, Stray
+from migration_ops.definition import AnyMigration, RowStore, Store, Stray
 from migration_ops.exceptions import LeaseLost, Unreadable, UnusableInput
-from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, QuarantineStatus, Run, RunStatus
+from migration_ops.models import Difference, DifferenceStatus, QuarantineItem, QuarantineStatus, Run, RunKind, RunStatus
 from migration_ops.preparation import prepare
 from migration_ops.verify import completeness
 from migration_ops.verify.compare import Tally
@@ -56,9 +58,19 @@ class Validation:
         return sum(stray.rows for stray in self.strays)
 
     @property
+    def unsettled(self) -> int:
+        """Differences that were found and that nobody has explained."""
+        explained = Difference.objects.filter(run_id=self.run.pk, status=DifferenceStatus.EXPLAINED).count()
+        return max(0, self.tally.differences - explained)
+
+    @property
     def power(self) -> float | None:
         """What a sample proves (see `power.power`); None for a full validation, which proves everything."""
         return None if self.sample is None else power(self.tally.compared)
+
+    def particulars(self) -> dict[str, Any]:
+        """What only a run of this kind has to say, as JSON."""
+        return {}
 
     def differences(self) -> Iterator[Difference]:
         """Confirmed differences, in the order they were found; constant memory."""
@@ -89,23 +101,29 @@ def validate(
         raise UnusableInput(f"A sample of {sample} proves nothing; ask for 1 at least.")
     journal = _begin(migration, actor, sample, keep)
     legacy, modern = migration.legacy(), migration.modern()
+    strays: tuple[Stray, ...] = ()
     try:
-        if sample is None:
-            _expect(journal, legacy)
-            sweep(journal, legacy, modern, progress)
-        else:
-            chosen = secrets.randbits(31) if seed is None else seed
-            look_at_sample(journal, legacy, modern, sample, chosen, progress)
-        settle(journal, legacy, modern)
-        strays: tuple[Stray, ...] = ()
-        if sample is None:
-            strays = find_strays(migration)
-            journal.reasons += in_snapshot(
-                lambda _: completeness.reasons(migration, legacy, modern, journal.tally()), 1
-            )
+        with suspending(journal):
+            if sample is None:
+                sweep_whole(journal, legacy, modern, progress)
+            else:
+                chosen = secrets.randbits(31) if seed is None else seed
+                look_at_sample(journal, legacy, modern, sample, chosen, progress)
+            settle(journal, legacy, modern)
+            if sample is None:
+                strays = look_around(journal, legacy, modern)
     except Unreadable as error:
-        journal.suspend(RunStatus.FAILED, str(error))
         return _validation(journal, sample, (*journal.reasons, str(error)))
+    validation = _validation(journal, sample, tuple(journal.reasons), strays)
+    journal.finish(summary(validation), complete=validation.complete, looked_at=Q() if sample is None else None)
+    return validation
+
+
+@contextmanager
+def suspending(journal: Journal) -> Iterator[None]:
+    """Whatever ends this early leaves a run that can be taken up again; what was raised goes on."""
+    try:
+        yield
     except LeaseLost:
         raise
     except KeyboardInterrupt:
@@ -114,9 +132,31 @@ def validate(
     except BaseException as error:
         journal.suspend(RunStatus.FAILED, str(error))
         raise
-    validation = _validation(journal, sample, tuple(journal.reasons), strays)
-    journal.finish(summary(validation), complete=validation.complete)
-    return validation
+
+
+def sweep_whole(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any], progress: Progress) -> None:
+    """Compare everything there is, and say to whoever watches how much that will be.
+
+    Raises:
+        Unreadable: a store could not be read whole.
+    """
+    if journal.run.total is None:
+        prepare(legacy, journal.keep_lease)
+        journal.run.total = in_snapshot(lambda _: legacy.estimate(), 1)
+        journal.run.save(update_fields=["total"])
+    sweep(journal, legacy, modern, progress)
+
+
+def look_around(journal: Journal, legacy: RowStore[Any, Any], modern: Store[Any, Any]) -> tuple[Stray, ...]:
+    """After everything was compared: what belongs to no document, and whether it can have been everything.
+
+    Raises:
+        Unreadable: a store could not be read whole.
+    """
+    migration = journal.migration
+    found = find_strays(migration)
+    journal.reasons += in_snapshot(lambda _: completeness.reasons(migration, legacy, modern, journal.tally()), 1)
+    return found
 
 
 def discard(validation: Validation) -> None:
@@ -141,6 +181,7 @@ def summary(validation: Validation) -> dict[str, Any]:
         "stray_rows": validation.stray_rows,
         "strays": [asdict(stray) for stray in validation.strays],
         "difference_count": tally.differences + validation.stray_rows,
+        "explained": tally.differences - validation.unsettled,
         "quarantine_open": validation.quarantine_open,
         "sample": validation.sample,
         "source": validation.migration.rows_from or None,
@@ -161,21 +202,14 @@ def _begin(migration: AnyMigration, actor: str, sample: int | None, keep: bool) 
         apart["sample"] = sample
     if not keep:
         apart["dry_run"] = 1
-    return begin_apart(migration, actor=actor, options=apart) if apart else begin(migration, actor=actor)
-
-
-def _expect(journal: Journal, legacy: RowStore[Any, Any]) -> None:
-    """How many rows there will be, for whoever watches."""
-    if journal.run.total is None:
-        prepare(legacy, journal.keep_lease)
-        journal.run.total = in_snapshot(lambda _: legacy.estimate(), 1)
-        journal.run.save(update_fields=["total"])
+    if apart:
+        return begin_apart(migration, RunKind.VALIDATION, actor=actor, options=apart)
+    return begin(migration, RunKind.VALIDATION, actor=actor)
 
 
 def _validation(
     journal: Journal, sample: int | None, reasons: tuple[str, ...], strays: tuple[Stray, ...] = ()
 ) -> Validation:
-    waiting = QuarantineItem.objects.filter(migration=journal.migration.name, status=QuarantineStatus.OPEN).count()
     return Validation(
         migration=journal.migration,
         run=journal.run,
@@ -184,7 +218,13 @@ def _validation(
         reasons=reasons,
         sample=sample,
         seconds=journal.run.worked_seconds,
-        quarantine_open=waiting + journal.unrecorded.total(),
+        quarantine_open=quarantine_open(journal),
         unrecorded=dict(journal.unrecorded),
         strays=strays,
     )
+
+
+def quarantine_open(journal: Journal) -> int:
+    """Legacy rows that wait for a decision, and those that a dry run may not record."""
+    waiting = QuarantineItem.objects.filter(migration=journal.migration.name, status=QuarantineStatus.OPEN).count()
+    return waiting + journal.unrecorded.total()

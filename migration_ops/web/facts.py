@@ -73,27 +73,31 @@ def backfill(room: Room) -> list[Fact]:
 
 
 def validation(room: Room) -> list[Fact]:
-    """The drift that the last validation found, and what of it nobody has mended."""
-    name, run = room.migration.name, room.validation
+    """What the last validation and the last drift run found, and what of all that nobody has mended or explained."""
+    name, left = room.migration.name, "bad" if room.open_differences else "good"
+    there = rows("difference", migration__exact=name, status__in="new,confirmed")
+    return [
+        *_comparison(room, room.validation, _("Last validation"), _("never validated"), "validation"),
+        *_comparison(room, room.drift, _("Last drift run"), _("none yet"), "drift"),
+        Fact(_("Differences not mended"), grouped(room.open_differences), there, left),
+    ]
+
+
+def _comparison(room: Room, run: Mapping[str, Any] | None, label: str, none: str, kind: str) -> list[Fact]:
     if run is None:
-        none = rows("run", migration__exact=name, kind__exact="validation")
-        return [Fact(_("Drift"), _("never validated"), none, "unsure")]
+        link = rows("run", migration__exact=room.migration.name, kind__exact=kind)
+        return [Fact(label, none, link, "unsure")]
     result, said = run["result"], _status(run)
     compared = result.get(f"{room.migration.plural}_compared")
-    unequal = sum(int(result.get(kind) or 0) for kind in MISMATCHES)
+    unequal = sum(int(result.get(each) or 0) for each in MISMATCHES)
     if compared is not None:
         said = _("%(status)s: %(unequal)s of %(compared)s differ") % {
             "status": said,
             "unequal": grouped(unequal),
             "compared": grouped(compared),
         }
-    tone = "bad" if unequal else _TONES.get(run["status"], "")
-    still = rows("difference", migration__exact=name, run__exact=run["run"], status__exact="open")
-    left = "bad" if room.open_differences else "good"
-    return [
-        Fact(_("Last validation"), said, _run_link(run), tone, run["error"]),
-        Fact(_("Differences not mended"), grouped(room.open_differences), still, left),
-    ]
+    tone = "bad" if unequal > int(result.get("explained") or 0) else _TONES.get(run["status"], "")
+    return [Fact(label, said, _run_link(run), tone, run["error"])]
 
 
 def _status(run: Mapping[str, Any]) -> str:

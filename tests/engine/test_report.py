@@ -129,7 +129,8 @@ def test_a_spreadsheet_has_a_line_a_field_and_takes_nothing_for_a_formula(
 
     with target.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert list(lines[0]) == ["notebook", "title", "kind", "status", "dirty", "path", "legacy", "modern"]
+    columns = ["notebook", "title", "id", "severity", "kind", "status", "dirty", "path", "legacy", "modern"]
+    assert list(lines[0]) == columns
     assert len(lines) == 12 * 2 + 1
     assert [line["kind"] for line in lines if line["title"] == "n0000"] == ["missing_in_modern"]
     formula = [line for line in lines if "cmd" in line["title"]]

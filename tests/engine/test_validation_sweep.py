@@ -74,6 +74,9 @@ def test_one_changed_line_is_found_wherever_it_is(notes: AnyMigration, position:
             "title": f"n{position:04}",
             "kind": "mismatched",
             "fields": [{"path": "lines[0]", "legacy": f"line {position}", "modern": "other"}],
+            "id": Difference.objects.get().pk,
+            "severity": "high",
+            "status": "new",
         }
     ]
     assert data["success_rate"] == pytest.approx(100 * 29 / 30)

@@ -217,8 +217,8 @@ def test_every_setting_of_the_engine_is_documented_with_its_default() -> None:
 
 
 def _evaluated(default: str) -> Any:
-    """A default as it is written: numbers and durations."""
-    assert re.fullmatch(r"(timedelta\(\w+=\d+\)|[\d.]+|[(), ])+", default), default
+    """A default as it is written: numbers, durations and words."""
+    assert re.fullmatch(r"(timedelta\(\w+=\d+\)|'\w+'|[\d.]+|[(), ])+", default), default
     return eval(default, {"timedelta": timedelta})  # noqa: S307 - our own page, and nothing but what was matched
 
 

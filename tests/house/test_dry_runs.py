@@ -28,6 +28,10 @@ MORE: dict[str, tuple[str, ...]] = {"set": ("20",), "canary": ("--header", "X-Bo
 RUNS: list[tuple[str, ...]] = [
     ("backfill", "start"),
     ("backfill", "pause"),
+    ("detect_drift",),
+    ("detect_drift", "--repair"),
+    ("detect_drift", "list"),
+    *(("detect_drift", verb, "1", "--reason", "x") for verb in ("look", "explain", "reopen", "repair")),
     ("quarantine", "list"),
     ("quarantine", "accept", "1"),
     ("quarantine", "assign-owner", "1", "--owner", "00000000-0000-0000-0000-000000000001"),

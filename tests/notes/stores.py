@@ -170,7 +170,9 @@ class LegacyNotes:
 class ModernNotes:
     captured_tables = (
         CapturedTable(
-            "modern_notes", keys="SELECT format('[%s, %s]', to_json(notebook), to_json(title)) FROM {changed}"
+            "modern_notes",
+            keys="SELECT format('[%s, %s]', to_json(notebook), to_json(title)) FROM {changed}",
+            one_a_document=True,
         ),
     )
     transactional = True

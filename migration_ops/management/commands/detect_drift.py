@@ -1,0 +1,229 @@
+"""`manage.py detect_drift`: compare what was touched and a random sample; see, explain and repair what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import translation
+from rich.markup import escape
+from rich.table import Table
+
+from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.comparison import progress, shown
+from migration_ops.models import STANDING, UNSETTLED, Difference, DifferenceStatus, Severity
+from migration_ops.verify import differences, report_file
+from migration_ops.verify.drift import Drift, detect, empty_particulars
+from migration_ops.verify.repair import Action, Repair, plan, repair
+from migration_ops.verify.report import Report
+from migration_ops.verify.validation import discard, empty_summary
+
+_STATUSES: dict[str, tuple[DifferenceStatus, ...]] = {
+    "standing": STANDING,
+    "unsettled": UNSETTLED,
+    **{status.value: (status,) for status in DifferenceStatus if status is not DifferenceStatus.SUSPECT},
+    "all": tuple(DifferenceStatus),
+}
+
+LARGEST_SAMPLE = 1_000_000
+
+_OF_RUN = ("sample", "seed", "repair", "report")
+_OF_LIST = ("status", "severity", "limit")
+_WITH_IDS = ("look", "explain", "reopen", "repair")
+
+
+class Command(OperatorCommand):
+    """`detect_drift [run|list|look ID…|explain ID…|reopen ID…|repair ID…]`; ids are those that `list` shows."""
+
+    help = "Compare what was touched since the last time and a random sample; explain or repair what differs."
+    writes_history = True
+    has_dry_run = True
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Options may stand between the ids as well: `explain --reason … 3 4`."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
+        return parser
+
+    def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("verb", nargs="?", default="run", choices=["run", "list", *_WITH_IDS])
+        parser.add_argument("ids", nargs="*", metavar="ID", help="differences to do something about")
+        parser.add_argument(
+            "--sample", type=int, metavar="N", help="run: compare N random ones as well (default: 3,000)"
+        )
+        parser.add_argument("--seed", type=int, metavar="S", help="run: choose the same sample again")
+        parser.add_argument(
+            "--repair", action="store_true", help="run: make the follower equal to the store in authority"
+        )
+        parser.add_argument(
+            "--delete-extras",
+            action="store_true",
+            help="with --repair or `repair`: also remove what the authority does not have",
+        )
+        parser.add_argument(
+            "--report",
+            action="append",
+            type=Path,
+            default=[],
+            metavar="FILE",
+            help="run: write all differences to FILE.json, FILE.html or FILE.csv; may be given several times",
+        )
+        parser.add_argument("--status", choices=list(_STATUSES), help="list: those that are there by default")
+        parser.add_argument("--severity", choices=Severity.values, help="list: only those of this severity")
+        parser.add_argument("--limit", type=int, metavar="N", help="list: at most so many (default: 100)")
+
+    def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
+        migration = self.migration(options)
+        verb = options["verb"]
+        ids = _numbers(options["ids"])
+        _refuse_strangers(verb, options)
+        if verb == "run":
+            return _run(migration, options, partial)
+        if verb == "list":
+            limit, wanted = options["limit"], options["severity"]
+            found = differences.listing(
+                migration,
+                statuses=_STATUSES[options["status"] or "standing"],
+                severities=[wanted] if wanted else [],
+                limit=differences.SHOWN if limit is None else limit,
+            )
+            return Outcome(found.as_json(), _listed(migration, found.items))
+        if verb == "repair":
+            return _repair(migration, ids, options)
+        return _decided(migration, verb, _decide(migration, verb, ids, options), dry_run=options["dry_run"])
+
+
+def _run(migration: AnyMigration, options: Mapping[str, Any], partial: Partial) -> Outcome:
+    if options["delete_extras"] and not options["repair"]:
+        raise UnusableInput("--delete-extras says how to repair; add --repair.")
+    if options["sample"] is not None and options["sample"] > LARGEST_SAMPLE:
+        raise UnusableInput(f"A sample has at most {LARGEST_SAMPLE:,} documents; `validate_migration` compares all.")
+    for path in options["report"]:
+        report_file.check(path)
+    partial.data.update(empty_summary(migration) | empty_particulars())
+    with progress() as told:
+        drift = detect(
+            migration,
+            actor=options["actor"],
+            sample=options["sample"],
+            seed=options["seed"],
+            keep=not options["dry_run"],
+            progress=told,
+        )
+    try:
+        return _compared(drift, options, partial)
+    finally:
+        if options["dry_run"]:
+            discard(drift)
+
+
+def _compared(drift: Drift, options: Mapping[str, Any], partial: Partial) -> Outcome:
+    report = Report(drift)
+    partial.data.update(report.as_json())
+    actions: list[tuple[str, Action]] = []
+    extras = options["delete_extras"]
+    if options["repair"] and options["dry_run"]:
+        would, actions = plan(drift, delete_extras=extras)
+        report = Report(drift, would, dry_run=True)
+    elif options["repair"]:
+        done = repair(drift, actor=options["actor"], reason=options["reason"], delete_extras=extras)
+        report = Report(drift, done)
+    for path in options["report"]:
+        report_file.write(path, report)
+    first = list(islice(report.differences(), settings().report_differences))
+    data = {**report.as_json(), "differences": first}
+    if options["dry_run"]:
+        decode, describe = drift.migration.decode_key, drift.migration.describe_key
+        data["run"] = None
+        data["actions"] = [{**describe(decode(key)), "action": action.value} for key, action in actions]
+    with translation.override("en"):
+        text = shown(report, first, actions, options["report"])
+    return Outcome(data, text, report.exit_code)
+
+
+def _repair(migration: AnyMigration, ids: list[int], options: Mapping[str, Any]) -> Outcome:
+    extras = options["delete_extras"]
+    if options["dry_run"]:
+        would = differences.planned_repair(migration, ids, delete_extras=extras)
+        return _repaired(migration, would, dry_run=True)
+    done = differences.repair(migration, ids, actor=options["actor"], reason=options["reason"], delete_extras=extras)
+    return _repaired(migration, done, dry_run=False)
+
+
+def _repaired(migration: AnyMigration, done: Repair, *, dry_run: bool) -> Outcome:
+    data = {
+        "repaired": 0 if dry_run else done.changed,
+        "would_repair": done.changed if dry_run else 0,
+        "gone": done.gone,
+        "extras_kept": done.kept,
+        "repair_failed": len(done.failed),
+        "repair_failures": [
+            {**migration.describe_key(migration.decode_key(each.key)), "error": each.message} for each in done.failed
+        ],
+    }
+    would = "Would write" if dry_run else "Written"
+    lines = [
+        f"{would} {done.saved:,}, removed {done.deleted:,} in the {done.side.value} store; {done.gone:,} equal by now,"
+        f" {done.kept:,} extras kept (--delete-extras removes them), {len(done.failed):,} failed."
+    ]
+    lines += [escape(f"  {each.key}: {each.message}") for each in done.failed]
+    return Outcome(data, tuple(lines), ExitCode.DIFFERENT if done.left or dry_run else ExitCode.DONE)
+
+
+def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping[str, Any]) -> list[Difference]:
+    actor, reason, dry_run = options["actor"], options["reason"], options["dry_run"]
+    if verb == "look":
+        return differences.look_again(migration, ids, keep=not dry_run)
+    if verb == "explain":
+        if dry_run:
+            return differences.planned_explanation(migration, ids, reason=reason)
+        return differences.explain(migration, ids, actor=actor, reason=reason)
+    if dry_run:
+        return differences.planned_reopening(migration, ids)
+    return differences.reopen(migration, ids, actor=actor, reason=reason)
+
+
+def _decided(migration: AnyMigration, verb: str, found: list[Difference], *, dry_run: bool) -> Outcome:
+    words = {"look": "looked again at", "explain": "explained", "reopen": "reopened"}
+    would = "Would have" if dry_run else "Have"
+    data = {"items": [differences.as_json(migration, each) for each in found]}
+    there = verb == "look" and any(each.status in UNSETTLED for each in found)
+    text = (f"{would} {words[verb]} {len(found):,} differences.", *_listed(migration, found))
+    return Outcome(data, text, ExitCode.DIFFERENT if there else ExitCode.DONE)
+
+
+def _listed(migration: AnyMigration, found: list[Difference]) -> tuple[Any, ...]:
+    if not found:
+        return ("There are none.",)
+    table = Table("id", "severity", "status", "kind", "what", "explained")
+    for each in found:
+        said = differences.as_json(migration, each)
+        what = " · ".join(migration.describe_key(migration.decode_key(each.key)).values())
+        why = f"{said['explained_by']}: {said['explanation']}" if said["explanation"] else ""
+        table.add_row(str(each.pk), each.severity, each.status, each.kind, escape(what), escape(why))
+    return (table,)
+
+
+def _numbers(words: list[str]) -> list[int]:
+    wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 19)]
+    if wrong:
+        raise UnusableInput(f"{wrong[0]!r} is no id; `detect_drift list` shows them.")
+    return list(dict.fromkeys(map(int, words)))
+
+
+def _refuse_strangers(verb: str, options: Mapping[str, Any]) -> None:
+    """Options that mean nothing with this verb are a misunderstanding, and would be worse left unnoticed."""
+    for names, mine in ((_OF_RUN, "run"), (_OF_LIST, "list")):
+        strange = [name for name in names if options[name] not in (None, False, []) and verb != mine]
+        if strange:
+            raise UnusableInput(f"--{strange[0]} belongs to `detect_drift {mine}`.")
+    if options["delete_extras"] and verb not in ("run", "repair"):
+        raise UnusableInput("--delete-extras says how to repair.")
+    if options["ids"] and verb not in _WITH_IDS:
+        raise UnusableInput(f"`detect_drift {verb}` takes no ids.")
