@@ -97,8 +97,8 @@ class QuarantineItemAdmin(ReadOnlyAdmin):
 
 @admin.register(Difference)
 class DifferenceAdmin(ReadOnlyAdmin):
-    list_display = ["key", "migration", "kind", "status", "run", "found_at", "closed_at"]
-    list_filter = ["migration", "kind", "status"]
+    list_display = ["key", "migration", "severity", "kind", "status", "run", "found_at", "seen_at", "explained_by"]
+    list_filter = ["migration", "severity", "kind", "status"]
     list_select_related = ["run"]
     search_fields = ["key"]
 

@@ -132,6 +132,8 @@ VERBS: Mapping[str, Text] = {
     "backfill cancelled": gettext_lazy("backfill cancelled"),
     "backfill succeeded": gettext_lazy("backfill succeeded"),
     "backfill failed": gettext_lazy("backfill failed"),
+    "difference explain": gettext_lazy("difference explain"),
+    "difference reopen": gettext_lazy("difference reopen"),
     "quarantine accept": gettext_lazy("quarantine accept"),
     "quarantine assign-owner": gettext_lazy("quarantine assign-owner"),
     "quarantine retry": gettext_lazy("quarantine retry"),
