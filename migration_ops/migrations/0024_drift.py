@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='migrationstate',
-            options={'permissions': [('advance_migration', 'Can move a migration forward through its gates'), ('canary_migration', 'Can choose the canaries of a migration'), ('hold_migration', 'Can put a migration on hold'), ('resume_migration', 'Can take the hold off a migration'), ('kill_migration', 'Can bring all reads of a migration back to legacy'), ('unkill_migration', 'Can take the kill switch of a migration off'), ('rollback_migration', 'Can move a migration back'), ('override_migration', 'Can override gates of a migration'), ('repair_migration', 'Can repair differences of a migration'), ('explain_migration', 'Can explain differences of a migration')], 'verbose_name': 'migration state', 'verbose_name_plural': 'migration states'},
+            options={'permissions': [('advance_migration', 'Can move a migration forward through its gates'), ('canary_migration', 'Can choose the canaries of a migration'), ('hold_migration', 'Can put a migration on hold'), ('resume_migration', 'Can take the hold off a migration'), ('kill_migration', 'Can bring all reads of a migration back to legacy'), ('unkill_migration', 'Can take the kill switch of a migration off'), ('rollback_migration', 'Can move a migration back'), ('override_migration', 'Can override gates of a migration'), ('acknowledge_migration', 'Can acknowledge alerts of a migration'), ('repair_migration', 'Can repair differences of a migration'), ('explain_migration', 'Can explain differences of a migration')], 'verbose_name': 'migration state', 'verbose_name_plural': 'migration states'},
         ),
         migrations.AddField(
             model_name='difference',
