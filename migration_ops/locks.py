@@ -15,13 +15,16 @@ from django.db import OperationalError, connection
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import StillLocked
-from migration_ops.patience import LOCK_NOT_AVAILABLE, milliseconds, sqlstate
+from migration_ops.patience import LOCK_NOT_AVAILABLE, bounded_by, milliseconds, sqlstate
 
 KEY_PATIENCE = timedelta(seconds=2)
 """How long to wait for a key that a backfill or an applier works on, by whoever holds nothing a user needs yet."""
 
 ROW_PATIENCE = timedelta(milliseconds=200)
 """How long to wait for rows a user holds: less than PostgreSQL's `deadlock_timeout` and than a user may notice."""
+
+_A_LITTLE_MORE = 1.25
+"""A statement may take longer than it may wait, so that whoever waited in vain is told that it was a lock."""
 
 
 def lock_id(*parts: str) -> int:
@@ -71,6 +74,14 @@ def limited(*, lock: timedelta, statement: timedelta) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)", before)
+
+
+@contextmanager
+def hurried(patience: timedelta) -> Iterator[None]:
+    """Within this block nothing waits for others for longer than `patience`; it belongs into a savepoint, as `limited`
+    does."""
+    with limited(lock=patience, statement=patience * _A_LITTLE_MORE), bounded_by(patience):
+        yield
 
 
 @contextmanager

@@ -46,6 +46,11 @@ def sqlstate(error: BaseException) -> str:
     return ""
 
 
+def cause(error: BaseException) -> str:
+    """By what an error is counted: its SQLSTATE, or the name of its class where it has none."""
+    return sqlstate(error) or type(error).__name__
+
+
 def milliseconds(duration: timedelta) -> str:
     """The duration as `lock_timeout` and its like want it; never `0ms`, which would mean for ever."""
     return f"{max(1, round(duration.total_seconds() * 1000))}ms"

@@ -20,6 +20,7 @@ from django.db import Error, connection
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
+from migration_ops.exceptions import first_line
 from migration_ops.observe import histogram
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def flush() -> bool:
                 cursor.execute(_ADD, [migration, minute, *labels, step, *added, migration, *labels, *added])
                 del counts[key]
     except Error as error:
-        logger.warning("What was counted could not be written, and is kept: %s", str(error).strip().split("\n", 1)[0])
+        logger.warning("What was counted could not be written, and is kept: %s", first_line(error))
         _counter.give_back(counts)
         return False
     return True

@@ -20,7 +20,7 @@ from migration_ops.exceptions import MigrationOpsError
 from migration_ops.observe import metrics
 from migration_ops.observe.measures import ReadOutcome, What
 from migration_ops.observe.metrics import Measured
-from migration_ops.patience import sqlstate
+from migration_ops.patience import cause
 from migration_ops.rollout import fallback, pinning, routing, shadow
 from migration_ops.rollout.fallback import LegacyStandsIn
 from migration_ops.rollout.routing import Decision, Reason
@@ -183,7 +183,7 @@ def _instead(
         if second is failure:
             raise
         raise failure from second
-    logger.warning("Modern could not be read, and legacy answered (%s).", _name(failure), exc_info=failure)
+    logger.warning("Modern could not be read, and legacy answered (%s).", cause(failure), exc_info=failure)
     return answer
 
 
@@ -194,13 +194,9 @@ def _count(
     block of our own."""
     if pinning.here() is not None:
         return
-    state = "" if error is None else _name(error)
-    measured = Measured(What.READ, decision.side.value, outcome.value, state, decision.reason.value, decision.step)
+    why = "" if error is None else cause(error)
+    measured = Measured(What.READ, decision.side.value, outcome.value, why, decision.reason.value, decision.step)
     metrics.add(migration, measured, seconds=monotonic() - began)
-
-
-def _name(error: Exception) -> str:
-    return sqlstate(error) or type(error).__name__
 
 
 def _decisions(word: Word, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:

@@ -23,12 +23,12 @@ from django.db import Error, connection
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, FieldDifference, RowStore, Side, Store
 from migration_ops.exceptions import MigrationOpsError
-from migration_ops.locks import limited
+from migration_ops.locks import hurried
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.observe import metrics
 from migration_ops.observe.measures import ShadowOutcome, What
 from migration_ops.observe.metrics import Measured
-from migration_ops.patience import bounded_by, sqlstate
+from migration_ops.patience import cause
 from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import dirty
 from migration_ops.verify.compare import Kind, judge
@@ -41,9 +41,6 @@ DIRTY = "dirty"
 
 QUARANTINED = "quarantined"
 """Rule: a row of this key is in quarantine, so that legacy alone has it."""
-
-_A_LITTLE_MORE = 1.25
-"""A statement may take longer than it may wait, so that whoever waited in vain is counted as one who waited."""
 
 _KEEP = """
 INSERT INTO migration_ops_readdifference AS known (migration, key, step, fields, count, first_seen, last_seen)
@@ -87,7 +84,7 @@ def look(migration: AnyMigration, served: Decision, keys_in: Callable[[Side], Co
     try:
         outcome, rule = _compared(migration, served, keys_in)
     except (Error, MigrationOpsError, OSError) as error:
-        rule = sqlstate(error) or type(error).__name__
+        rule = cause(error)
     except Exception as error:
         rule = type(error).__name__
         logger.exception("A shadow read failed.")
@@ -141,9 +138,8 @@ def _compared(
 def _looked(migration: AnyMigration, keys_in: Callable[[Side], Collection[Any]]) -> _Look:
     """One look, in a snapshot of its own; keys for which something else counts are left out by name."""
     found = _Look()
-    patience = settings().shadow_read_patience
     sides = random.sample(list(Side), 2)
-    with snapshot(), limited(lock=patience, statement=patience * _A_LITTLE_MORE), bounded_by(patience):
+    with snapshot(), hurried(settings().shadow_read_patience):
         listed = {side: set(keys_in(side)) for side in sides}
         keys = set().union(*listed.values())
         found.ignored = _exceptions(migration, keys)

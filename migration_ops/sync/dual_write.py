@@ -28,16 +28,16 @@ from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Batch, Prepares, Side
 from migration_ops.exceptions import DocumentHeld, MigrationOpsError
 from migration_ops.failpoints import failpoint, label
-from migration_ops.locks import enter_fence, lock_keys, wait_at_most
+from migration_ops.locks import enter_fence, hurried, lock_keys, wait_at_most
 from migration_ops.observe import metrics
 from migration_ops.observe.measures import SecondOutcome, What
 from migration_ops.observe.metrics import Measured
-from migration_ops.patience import bounded_by, sqlstate
+from migration_ops.patience import bounded_by, cause
 from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import applier, beginning, carry, dirty, origin, overtaken
 from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
-from migration_ops.sync.follower import follow, hurried
+from migration_ops.sync.follower import follow
 
 __all__ = ["ATTEMPTED", "Draft", "Outcome", "prepare", "writing"]
 
@@ -143,17 +143,17 @@ def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decisi
     source = usual.side if both else usual.side.other
     began = monotonic()
     try:
-        with transaction.atomic(), hurried():
+        with transaction.atomic(), hurried(settings().follower_patience):
             applier.carry_over(migration, {key}, source, conflicts={key} if both else set())
     except (Error, MigrationOpsError, OSError) as error:
-        cause = sqlstate(error) or type(error).__name__
+        why = cause(error)
         logger.warning(
             "A change that waited in the %s store of %s could not be carried over before a write of its document: %s.",
             source,
             migration.name,
-            cause,
+            why,
         )
-        failed = Measured(What.CARRIED_FIRST, source.value, SecondOutcome.FAILED, cause)
+        failed = Measured(What.CARRIED_FIRST, source.value, SecondOutcome.FAILED, why)
         metrics.add(migration, failed, seconds=monotonic() - began)
         if both:
             return usual, seen, ""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 from django.db import Error, connection, transaction
@@ -13,8 +12,8 @@ from migration_ops.conf import settings
 from migration_ops.definition import Batch, Side
 from migration_ops.exceptions import MigrationOpsError
 from migration_ops.failpoints import failpoint, label
-from migration_ops.locks import limited
-from migration_ops.patience import bounded_by, sqlstate
+from migration_ops.locks import hurried
+from migration_ops.patience import cause
 from migration_ops.stages import CAPTURING
 from migration_ops.sync import carry, dirty, overtaken
 from migration_ops.sync.draft import Outcome, Place, put
@@ -22,30 +21,19 @@ from migration_ops.verify.compare import judge
 
 FOLLOWED = label("dual_write.followed")
 
-_A_LITTLE_MORE = 1.25
-"""A statement may take longer than it may wait, so that whoever waited in vain is told that it was a lock."""
-
-
-@contextmanager
-def hurried() -> Iterator[None]:
-    """Within a savepoint: nothing here may keep a user waiting for longer than `follower_patience`."""
-    patience = settings().follower_patience
-    with limited(lock=patience, statement=patience * _A_LITTLE_MORE), bounded_by(patience):
-        yield
-
 
 def follow(place: Place) -> Outcome:
     """Write the follower, bring the lineage of the legacy rows in step, and look at both; or undo just that."""
     try:
         try:
-            with transaction.atomic(), hurried():
+            with transaction.atomic(), hurried(settings().follower_patience):
                 return _followed(place)
         except _OvertakenError:
-            with transaction.atomic(), hurried():
+            with transaction.atomic(), hurried(settings().follower_patience):
                 _keep_what_is_written_over(place)
                 return _followed(place)
     except (Error, MigrationOpsError, OSError) as error:
-        place.sqlstate = sqlstate(error) or type(error).__name__
+        place.sqlstate = cause(error)
         return Outcome.FAILED
 
 

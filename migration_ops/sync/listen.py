@@ -17,7 +17,7 @@ from migration_ops.backfill.errors import Backoff
 from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import MigrationOpsError
+from migration_ops.exceptions import MigrationOpsError, first_line
 from migration_ops.observe import heartbeat, metrics
 from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.measures import LagOutcome, What
@@ -109,7 +109,7 @@ class Follower:
             except (Error, psycopg.Error) as error:
                 attempt += 1
                 connection.close()
-                self._mention(f"The database is not there ({str(error).strip().splitlines()[0]}); trying again.")
+                self._mention(f"The database is not there ({first_line(error)}); trying again.")
                 self._stop.wait(min(_RECONNECT.delay(attempt, 0.0), self._left()))
         metrics.flush()
         self.total.failed = dirty.failing(self._migration)

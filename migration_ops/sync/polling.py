@@ -19,7 +19,7 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.models import PolledVersion
 from migration_ops.preparation import prepare
 from migration_ops.sentence import said
-from migration_ops.sync.dirty import CHANNEL
+from migration_ops.sync import dirty
 
 _MARKED = label("polling.marked")
 
@@ -100,8 +100,8 @@ def poll(migration: AnyMigration) -> int:
             _refuse_if_empty(migration, cursor)
             cursor.execute(_MARK, _named(migration))
             marked = int(cursor.rowcount)
-            if marked:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
+        if marked:
+            dirty.call(migration)
         failpoint(_MARKED)
         noted.version = version
         noted.save(update_fields=["version"])
