@@ -1,5 +1,5 @@
-"""Selectors: where a migration stands. They read and return values; `transitions` and `rollout.control` alone change
-anything."""
+"""Where a migration stands: read, kept as it was decided on, and told to whoever listens. `transitions` and
+`rollout.turning` alone change it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.db import connection
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import StageChanged
+from migration_ops.models import MigrationState
 from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 
@@ -94,19 +95,23 @@ def dial(migration: AnyMigration) -> Dial:
     return Dial(migration.name) if row is None else Dial(migration.name, Stage(row[0]), *row[1:])
 
 
-def read(migration: AnyMigration, *, lock: bool = False) -> State:
+def read(migration: AnyMigration) -> State:
     """The state of this migration; one that nobody ever moved is at stage `off`.
 
     What it says may be past a moment later, unless the caller's transaction holds the fence (`locks.enter_fence`) or
-    asked for `lock`, which keeps the row for this transaction alone.
+    the row itself (`locked`).
     """
-    return by_name(migration.name, lock=lock)
+    return by_name(migration.name)
 
 
-def by_name(name: str, *, lock: bool = False) -> State:
+def by_name(name: str) -> State:
     """The state of the migration of this name, whether it is registered or not; as `read`."""
+    return _found(_STATE, name)
+
+
+def _found(sql: str, name: str) -> State:
     with connection.cursor() as cursor:
-        cursor.execute(f"{_STATE} FOR UPDATE" if lock else _STATE, [name])
+        cursor.execute(sql, [name])
         row = cursor.fetchone()
     return State(name) if row is None else State(name, Stage(row[0]), *row[1:])
 
@@ -124,6 +129,25 @@ def seen(migration: AnyMigration, version: int | None) -> State:
     if version is not None and version != now.version:
         raise changed(now)
     return now
+
+
+def locked(migration: AnyMigration, decided_on: State) -> State:
+    """The state that somebody decided on, which until its end this transaction alone can change.
+
+    Raises:
+        StageChanged: there is another one by now.
+    """
+    MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
+    now = _found(f"{_STATE} FOR UPDATE", migration.name)
+    if now.version != decided_on.version:
+        raise changed(now)
+    return now
+
+
+def tell(migration: AnyMigration) -> None:
+    """Tell everybody who listens, when the caller's transaction commits, that it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, migration.name])
 
 
 def changed(now: State) -> StageChanged:

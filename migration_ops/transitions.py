@@ -20,8 +20,9 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.gates import Gate, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
-from migration_ops.models import DirtyKey, MigrationState
-from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, milliseconds, sqlstate
+from migration_ops.locks import wait_at_most
+from migration_ops.models import DirtyKey
+from migration_ops.patience import DEADLOCK, LOCK_NOT_AVAILABLE, Patience, sqlstate
 from migration_ops.sentence import joined, said, said_many, word
 from migration_ops.stages import Stage, Transition
 from migration_ops.state import State
@@ -78,8 +79,8 @@ def advance(
                 stage=word(seen.stage),
             )
         )
-    _not_retiring(migration, step)
-    not_held(seen)
+    _refuse_retiring(migration, step)
+    refuse_stopped(seen)
     vouching = Vouching(actor, reason) if override else None
     found = opening.look(migration, seen, _passage(step), vouching=vouching)
     opening.require(_passage(step), found)
@@ -116,13 +117,13 @@ def back(
                 there=there,
             )
         )
-    _not_retiring(migration, step)
+    _refuse_retiring(migration, step)
     if dry_run:
         return Step(seen, _moved(seen, step))
     return _make(migration, seen, step, actor=actor, reason=reason)
 
 
-def _not_retiring(migration: AnyMigration, step: Transition) -> None:
+def _refuse_retiring(migration: AnyMigration, step: Transition) -> None:
     if max(step.source.position, step.target.position) >= Stage.FROZEN.position:
         raise Refused(
             said(
@@ -135,7 +136,7 @@ def _not_retiring(migration: AnyMigration, step: Transition) -> None:
         )
 
 
-def not_held(now: State) -> None:
+def refuse_stopped(now: State) -> None:
     """Nothing moves forward on hold, or while the kill switch is on.
 
     Raises:
@@ -214,21 +215,18 @@ def _attempt(
     reason: str,
     vouching: Vouching | None,
 ) -> Step:
-    lock_timeout = milliseconds(conf.settings().schema_lock_timeout)
+    wait_at_most(conf.settings().schema_lock_timeout)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout])
         cursor.execute("SELECT set_config(%s, 'yes', true)", [guards.RECORDED])
     fence.close(migration)
-    MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
-    before = state.read(migration, lock=True)
-    if before.version != seen.version:
-        raise state.changed(before)
+    before = state.locked(migration, seen)
     if step.forward:
-        not_held(before)
-    found = opening.pass_through(migration, before, _passage(step), vouching=vouching, fenced=True)
+        refuse_stopped(before)
+    found = opening.pass_through(migration, before, _passage(step), vouching=vouching)
     evidence: dict[str, Any] = {"version": before.version + 1, "step": before.step + 1}
     evidence["gates"] = [gate.as_dict() for gate in found]
-    switched = {side: _switch_capture(migration, step, side) for side in Side}[Side.LEGACY]
+    switched = _switch_capture(migration, step, Side.LEGACY)
+    _switch_capture(migration, step, Side.MODERN)
     if switched is False:
         _refuse_to_leave_behind(migration)
         evidence["note"] = BACKFILL_AGAIN
@@ -242,8 +240,7 @@ def _attempt(
         to_stage=step.target.value,
         evidence=evidence,
     )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [state.CHANNEL, migration.name])
+    state.tell(migration)
     failpoint(CHANGED)
     return Step(before, state.read(migration), found)
 

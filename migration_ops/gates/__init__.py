@@ -61,7 +61,8 @@ def evaluate(migration: AnyMigration, gate_ids: Iterable[str], *, fenced: bool =
 
 
 def _evaluate(migration: AnyMigration, gate_id: str, fenced: bool) -> Gate:
-    evaluator = _evaluators.get(gate_id, (None, None))[fenced]
+    usual, while_writers_wait = _evaluators.get(gate_id, (None, None))
+    evaluator = while_writers_wait if fenced else usual
     if evaluator is None:
         return Gate(
             id=gate_id,

@@ -70,19 +70,15 @@ def require(passage: Passage, found: Sequence[Gate]) -> None:
 
 
 def pass_through(
-    migration: AnyMigration,
-    now: State,
-    passage: Passage,
-    *,
-    vouching: Vouching | None = None,
-    fenced: bool = False,
+    migration: AnyMigration, now: State, passage: Passage, *, vouching: Vouching | None = None
 ) -> tuple[Gate, ...]:
-    """Inside the transaction of the step: keep the override, if there is one, and require that all gates are open.
+    """Inside the transaction of the step, while writers wait: keep the override, if there is one, and require that all
+    gates are open.
 
     Raises:
         GateClosed: as for `require`.
     """
-    found = look(migration, now, passage, fenced=fenced)
+    found = look(migration, now, passage, fenced=True)
     if vouching is not None:
         waived = overrides.waivable(found, exposes=passage.exposes)
         if waived:

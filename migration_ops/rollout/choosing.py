@@ -19,8 +19,6 @@ from migration_ops.sentence import said
 from migration_ops.stages import DATA_GATES
 from migration_ops.state import State
 
-NOBODY = Decimal(0)
-
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -48,8 +46,9 @@ class Canaries:
 
     @property
     def columns(self) -> dict[str, Any]:
-        said = {"canary_header": self.header, "canary_cookie": self.cookie, "canary_percent": self.percent}
-        return {name: value for name, value in said.items() if value is not None}
+        """What of it the state keeps, by column."""
+        chosen = {"canary_header": self.header, "canary_cookie": self.cookie, "canary_percent": self.percent}
+        return {name: value for name, value in chosen.items() if value is not None}
 
     def are_more_than(self, now: State) -> bool:
         """Whether units would read modern that do not now."""
@@ -79,14 +78,14 @@ def canary(
     passage = Passage(said("to more canaries"), DATA_GATES, exposes=True)
     found: tuple[Gate, ...] = ()
     if more:
-        transitions.not_held(looked_at)
+        transitions.refuse_stopped(looked_at)
         if chosen.named:
             canaries.refuse_too_many(migration, chosen.users, chosen.groups)
         found = opening.look(migration, looked_at, passage)
         opening.require(passage, found)
 
     def turned(now: State) -> tuple[State, tuple[Gate, ...]]:
-        through = opening.pass_through(migration, now, passage, fenced=True) if more else ()
+        through = opening.pass_through(migration, now, passage) if more else ()
         if chosen.named:
             canaries.refuse_too_many(migration, chosen.users, chosen.groups)
             flag, _ = Flag.objects.get_or_create(name=migration.name)
@@ -108,7 +107,7 @@ def canary_off(
 ) -> Change:
     """No canaries any more: no header, no cookie, no share, nobody by name."""
     looked_at = state.seen(migration, version)
-    off: dict[str, Any] = {"canary_header": "", "canary_cookie": "", "canary_percent": NOBODY, "named": False}
+    off: dict[str, Any] = {"canary_header": "", "canary_cookie": "", "canary_percent": Decimal(0), "named": False}
     named = _named(migration)
     if dry_run:
         return Change(looked_at, replace(looked_at, **off))

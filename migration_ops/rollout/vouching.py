@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from migration_ops import conf, history, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused
 from migration_ops.gates import opening, overrides
 from migration_ops.gates.overrides import Vouching
-from migration_ops.models import MigrationState
-from migration_ops.patience import milliseconds
+from migration_ops.locks import wait_at_most
 from migration_ops.rollout import plan
 from migration_ops.rollout.turning import Change
 from migration_ops.sentence import said, word
@@ -48,12 +47,9 @@ def vouch(
         return Change(looked_at, looked_at, found)
     if dry_run:
         return Change(looked_at, looked_at, overrides.vouched(found, vouching, exposes=passage.exposes))
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds(conf.settings().fence_timeout)])
-        MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
-        before = state.read(migration, lock=True)
-        if before.version != looked_at.version:
-            raise state.changed(before)
+    with transaction.atomic(durable=True):
+        wait_at_most(conf.settings().fence_timeout)
+        before = state.locked(migration, looked_at)
         waived = overrides.waivable(
             overrides.applied(migration, before, found, exposes=passage.exposes), exposes=passage.exposes
         )

@@ -18,7 +18,7 @@ from migration_ops.exceptions import GateClosed, Refused, StageChanged, Unusable
 from migration_ops.gates import Verdict
 from migration_ops.locks import fence_id
 from migration_ops.models import Flag, GateOverride, HistoryEntry
-from migration_ops.rollout import control, plan, routing
+from migration_ops.rollout import control, plan, ramping, routing
 from migration_ops.rollout.control import Canaries
 from migration_ops.stages import Stage
 from tests.engine.syncing import go_to_live, run, second_connection
@@ -77,13 +77,13 @@ def test_gates_are_computed_again_in_the_transaction(
     ramp: AnyMigration, good_evidence: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change past the app that arrives between the two looks closes the gate."""
-    turn = control.turn
+    turn = ramping.turn
 
     def late(*args: Any, **kwargs: Any) -> Any:
         schema.add_rows(("garden", "leeks", "plant"))
         return turn(*args, **kwargs)
 
-    monkeypatch.setattr(control, "turn", late)
+    monkeypatch.setattr(ramping, "turn", late)
     with pytest.raises(GateClosed, match="dirty_keys_drained"):
         control.advance(ramp, **ANN)
     assert state.read(ramp).percent == 0
@@ -211,7 +211,7 @@ def test_a_hold_that_came_a_moment_before_counts(ramp: AnyMigration, monkeypatch
     control.set_percent(ramp, Decimal(5), **VOUCHED)
     control.kill(ramp, **ANN)
     looked_at = state.read(ramp)
-    monkeypatch.setattr(control.state, "seen", lambda *_: looked_at)
+    monkeypatch.setattr(state, "seen", lambda *_: looked_at)
     run("UPDATE migration_ops_migrationstate SET hold = true")
     with pytest.raises(Refused, match="on hold"):
         control.unkill(ramp, **ANN)
