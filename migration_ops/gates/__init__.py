@@ -12,7 +12,7 @@ from django.db import transaction
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import first_line
-from migration_ops.gates import evidence, lag, latency, processes, rates, readiness
+from migration_ops.gates import evidence, lag, latency, processes, rates, readiness, whole_runs
 from migration_ops.gates.gate import Gate, Verdict
 from migration_ops.sentence import said
 
@@ -22,6 +22,7 @@ Evaluator = Callable[[AnyMigration], Gate]
 
 EVALUATORS: Mapping[str, Evaluator] = {
     **evidence.EVALUATORS,
+    **whole_runs.EVALUATORS,
     **rates.EVALUATORS,
     "processes": processes.processes,
     "sync_lag": lag.sync_lag,

@@ -1,37 +1,24 @@
-"""The gates that rest on what preflight, capture, backfill, quarantine and validation found or left in the database."""
+"""The gates that look at what is there right now: in the catalog, on the lists of what waits, and at the ramp."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Min, Q
 
-from migration_ops import conf, preflight, state
+from migration_ops import preflight, state
 from migration_ops.definition import AnyMigration, Side
+from migration_ops.gates.age import age_of
 from migration_ops.gates.gate import Gate, Verdict
-from migration_ops.gates.wording import duration, number, percent, spelled
-from migration_ops.models import (
-    UNSETTLED,
-    DirtyKey,
-    QuarantineItem,
-    QuarantineStatus,
-    Run,
-    RunKind,
-    RunStatus,
-    Severity,
-)
-from migration_ops.sentence import Sentence, joined, said, said_many, word
+from migration_ops.gates.wording import duration, number, percent
+from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
+from migration_ops.sentence import joined, said, said_many
 from migration_ops.stages import CAPTURING
 from migration_ops.sync import capture
-from migration_ops.verify import explained, lifecycle
 
 _ALL = Decimal(100)
-
-MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
 
 
 def preflight_clean(migration: AnyMigration) -> Gate:
@@ -64,17 +51,6 @@ def capture_intact(migration: AnyMigration) -> Gate:
     return _counted("capture_intact", missing, n=sum(len(s.tables) for s in found), good=message, bad=message)
 
 
-def backfill_complete(migration: AnyMigration) -> Gate:
-    """A backfill of everything began after capture was switched on, and succeeded."""
-    name = "backfill_complete"
-    run = _last_whole_backfill(migration)
-    if run is None:
-        message = said("No backfill of everything has succeeded since capture is on; run `manage.py backfill`.")
-        return Gate(id=name, verdict=Verdict.INCONCLUSIVE, message=message)
-    message = said("Backfill %(run)s went through everything.", run=str(run.pk))
-    return Gate(id=name, verdict=Verdict.PASS, message=message, value=run.pk, age=_age(run.ended_at))
-
-
 def quarantine_decided(migration: AnyMigration) -> Gate:
     """No quarantined row waits for a decision."""
     counts = QuarantineItem.objects.filter(migration=migration.name).aggregate(
@@ -101,105 +77,10 @@ def quarantine_decided(migration: AnyMigration) -> Gate:
     )
 
 
-def validation_clean(migration: AnyMigration) -> Gate:
-    """The newest validation of everything came to its end, saw everything, found nothing, is fresh, and began after the
-    backfill ended. An older, better one does not count; nor does one that was given up."""
-    run = _newest_whole_validation(migration)
-    if run is None:
-        message = said("Nothing was validated in full yet; run `manage.py validate_migration`.")
-        return Gate(id="validation_clean", verdict=Verdict.INCONCLUSIVE, message=message)
-    name = str(run.pk)
-    unequal = _unequal(migration, run)
-    doubt = _doubt(run, _last_whole_backfill(migration))
-    if run.status in (RunStatus.RUNNING, RunStatus.PAUSED):
-        verdict = Verdict.INCONCLUSIVE
-        message = said(
-            "Validation %(run)s is %(status)s and has not ended; wait for it, or, if nothing works on it, go on with"
-            " it: `manage.py validate_migration`.",
-            run=name,
-            status=word(run.status),
-        )
-    elif unequal:
-        verdict = Verdict.FAIL
-        message = said_many(
-            "Validation %(run)s, or a sample after it, found %(unequal)s difference; mend it, then run"
-            " `manage.py validate_migration`.",
-            "Validation %(run)s, or a sample after it, found %(unequal)s differences; mend them, then run"
-            " `manage.py validate_migration`.",
-            unequal,
-            run=name,
-            unequal=number(unequal),
-        )
-    elif run.status == RunStatus.FAILED:
-        verdict = Verdict.FAIL
-        message = said(
-            "Validation %(run)s did not see everything (%(why)s); see to that, then run"
-            " `manage.py validate_migration`.",
-            run=name,
-            why=run.error or said("it broke off"),
-        )
-    elif doubt:
-        verdict, message = Verdict.INCONCLUSIVE, doubt
-    else:
-        verdict = Verdict.PASS
-        message = said("Validation %(run)s compared everything and found no difference.", run=name)
-    return Gate(
-        id="validation_clean",
-        verdict=verdict,
-        message=message,
-        value=unequal,
-        n=run.result.get(f"{migration.plural}_compared"),
-        k=unequal,
-        threshold=0,
-        age=_age(run.ended_at),
-    )
-
-
-def _unequal(migration: AnyMigration, run: Run) -> int:
-    """How much this validation found, or a sample or drift run after it, that nobody has explained as it is now.
-
-    What waits on the dirty list is that gate's business, unless the validation itself came across it.
-    """
-    later = lifecycle.standing(migration).filter(run__gte=run.pk, status__in=UNSETTLED)
-    unmended = later.exclude(~Q(run=run), severity=Severity.LOW).count()
-    found = sum(int(run.result.get(kind) or 0) for kind in (*MISMATCHES, "stray_rows"))
-    for difference, holds in explained.holding(migration):
-        if not holds:
-            unmended += 1
-        elif difference.run_id >= run.pk and run.ended_at is not None and difference.found_at <= run.ended_at:
-            found -= 1
-    return max(unmended, found)
-
-
-def _doubt(run: Run, backfill: Run | None) -> Sentence | None:
-    """Why this validation proves nothing although it found nothing; None if it proves what it says."""
-    name, oldest, age = str(run.pk), conf.settings().validation_max_age, _age(run.ended_at)
-    if run.result.get("complete") is not True or not all(isinstance(run.result.get(kind), int) for kind in MISMATCHES):
-        return said("Validation %(run)s is incomplete; run `manage.py validate_migration`.", run=name)
-    if backfill is None or backfill.ended_at is None:
-        return said(
-            "No backfill of everything has succeeded that could have been validated; run"
-            " `manage.py validate_migration`."
-        )
-    if run.started_at < backfill.ended_at:
-        return said(
-            "Validation %(run)s began before backfill %(backfill)s had ended; run `manage.py validate_migration`.",
-            run=name,
-            backfill=str(backfill.pk),
-        )
-    if age is None or age > oldest.total_seconds():
-        return said(
-            "Validation %(run)s is older than %(oldest)s; run `manage.py validate_migration`.",
-            run=name,
-            oldest=spelled(oldest),
-        )
-    return None
-
-
 def dirty_keys_drained(migration: AnyMigration) -> Gate:
     """No key waits to be looked at again."""
     found = DirtyKey.objects.filter(migration=migration.name).aggregate(count=Count("pk"), oldest=Min("created_at"))
-    oldest = _age(found["oldest"])
+    oldest = age_of(found["oldest"])
     return _counted(
         "dirty_keys_drained",
         found["count"],
@@ -260,9 +141,7 @@ EVALUATORS: Mapping[str, Callable[[AnyMigration], Gate]] = {
     for evaluator in (
         preflight_clean,
         capture_intact,
-        backfill_complete,
         quarantine_decided,
-        validation_clean,
         dirty_keys_drained,
         constraints_validated,
         ramp_complete,
@@ -288,40 +167,3 @@ def _counted(
         threshold=0,
         age=age,
     )
-
-
-def _finished(migration: AnyMigration, kind: RunKind) -> Any:
-    return Run.objects.filter(migration=migration.name, kind=kind, status=RunStatus.SUCCEEDED).order_by("-id")
-
-
-def _newest_whole_validation(migration: AnyMigration) -> Run | None:
-    """The one that began last, however it ended or has not ended yet; no sample, dry run or file, none given up."""
-    return (
-        Run.objects.filter(migration=migration.name, kind=RunKind.VALIDATION)
-        .filter(Q(result__sample=None) | Q(result__sample__isnull=True))
-        .exclude(Q(status=RunStatus.CANCELLED) | Q(options__has_any_keys=["sample", "dry_run", "source"]))
-        .order_by("-id")
-        .first()
-    )
-
-
-def _last_whole_backfill(migration: AnyMigration) -> Run | None:
-    """The last one that read everything there was after capture began: no limit, no dry run, no other source."""
-    since = state.read(migration).capture_since
-    if since is None:
-        return None
-    # Not by time: it would be this machine's clock for the run and the database's for capture.
-    for run in _finished(migration, RunKind.BACKFILL).filter(options__capture_since=since.isoformat()):
-        narrowed = (said.get(how) for said in (run.options, run.result) for how in ("limit", "dry_run", "source"))
-        if not any(narrowed):
-            return run  # type: ignore[no-any-return]
-    return None
-
-
-def _age(moment: datetime | None) -> float | None:
-    """Seconds since then, by the database's clock."""
-    if moment is None:
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT extract(epoch FROM clock_timestamp() - %s)::float", [moment])
-        return max(0.0, float(cursor.fetchone()[0]))

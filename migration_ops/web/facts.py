@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from migration_ops.dashboard import Room
 from migration_ops.definition import Side
-from migration_ops.gates.evidence import MISMATCHES
+from migration_ops.gates.whole_runs import MISMATCHES
 from migration_ops.models import RunStatus
 from migration_ops.rollout import canaries
 from migration_ops.state import State

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from habits.migration import boards as migration
-from migration_ops.gates import evidence
+from migration_ops.gates import whole_runs
 from migration_ops.models import Difference, Run
 from tests.acceptance.commands import run
 from tests.acceptance.modern import query
@@ -36,7 +36,7 @@ def counts(said: Any) -> dict[str, int]:
 
 
 def gate() -> str:
-    return str(evidence.validation_clean(migration).verdict)
+    return str(whole_runs.validation_clean(migration).verdict)
 
 
 def test_a_loaded_file_is_found_whole_and_opens_no_gate(tmp_path: Path) -> None:

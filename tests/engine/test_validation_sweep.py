@@ -10,8 +10,8 @@ from django.db import connection
 
 from migration_ops import locks
 from migration_ops.definition import AnyMigration, Stray
-from migration_ops.gates.evidence import validation_clean
 from migration_ops.gates.gate import Verdict
+from migration_ops.gates.whole_runs import validation_clean
 from migration_ops.models import Difference, DifferenceStatus, DirtyKey, QuarantineItem, Run, RunStatus
 from migration_ops.sync import dirty
 from tests.engine.syncing import hide_rows_of, rows, run, second_connection
