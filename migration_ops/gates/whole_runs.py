@@ -16,6 +16,7 @@ from migration_ops.sentence import Sentence, said, said_many, word
 from migration_ops.verify import explained, lifecycle
 
 MISMATCHES = ("mismatched", "missing_in_modern", "missing_in_legacy")
+"""What a validation found to differ, as its result counts it."""
 
 
 def backfill_complete(migration: AnyMigration) -> Gate:

@@ -11,145 +11,19 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
-from migration_ops.guards import flag, members, record
-from migration_ops.guards.trigger import (
-    BEFORE,
-    CHANGE,
-    EMPTY,
-    FLAG,
-    HEAD,
-    HISTORY,
-    IMAGES,
-    INSERT,
-    MAY_TRUNCATE,
-    RECORDED,
-    ROW,
-    STATE,
-    Trigger,
-)
+from migration_ops.guards import append_only, flag, members, record, state
+from migration_ops.guards.append_only import ENTRY_HASH
+from migration_ops.guards.trigger import MAY_TRUNCATE, RECORDED, STATE, Trigger
 from migration_ops.locks import lock_id
-from migration_ops.stages import TRANSITIONS, Stage
 
 __all__ = ["ENTRY_HASH", "MAY_TRUNCATE", "RECORDED", "after_migrate", "install", "out_of_step", "triggers"]
-
-ENTRY_HASH = """encode(sha256(convert_to(jsonb_build_array(
-        {entry}.id, {entry}.migration, to_char({entry}.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        {entry}.actor, {entry}.verb, {entry}.from_stage, {entry}.to_stage, {entry}.reason, {entry}.evidence,
-        {entry}.previous_hash)::text, 'UTF8')), 'hex')"""
-"""SQL: the hash of a history entry over all its fields and the hash before it; jsonb renders them in one way only."""
-
-
-def _legal_steps() -> str:
-    return ", ".join(f"('{step.source.value}', '{step.target.value}')" for step in TRANSITIONS)
-
-
-def _stage_guard() -> str:
-    return f"""
-DECLARE
-    face record;
-BEGIN
-    IF TG_OP = 'DELETE' THEN
-        RAISE EXCEPTION 'The state of migration % is never deleted.', OLD.name USING ERRCODE = 'check_violation';
-    ELSIF TG_OP = 'INSERT' THEN
-        IF NEW.stage <> '{Stage.OFF.value}' OR NEW.version <> 0 THEN
-            RAISE EXCEPTION 'Migration % begins at stage {Stage.OFF.value} and version 0, not at % and %.',
-                NEW.name, NEW.stage, NEW.version USING ERRCODE = 'check_violation';
-        END IF;
-    ELSIF NEW.name <> OLD.name THEN
-        RAISE EXCEPTION 'Migration % is never renamed.', OLD.name USING ERRCODE = 'check_violation';
-    ELSIF NEW.stage <> OLD.stage THEN
-        IF (OLD.stage, NEW.stage) NOT IN ({_legal_steps()}) THEN
-            RAISE EXCEPTION 'There is no step from % to % for migration %.', OLD.stage, NEW.stage, NEW.name
-                USING ERRCODE = 'check_violation';
-        ELSIF NEW.version <> OLD.version + 1 THEN
-            RAISE EXCEPTION 'The version of migration % grows by one with each step; it was %, not %.',
-                NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
-        END IF;
-    ELSIF NEW.version NOT IN (OLD.version, OLD.version + 1) THEN
-        RAISE EXCEPTION 'The version of migration % grows by one; it was %, not %.',
-            NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        SELECT * INTO face FROM {FLAG} AS flag WHERE flag.name = NEW.name;
-        NEW.named := {flag.names_any("face.id")};
-        -- Counting takes its time: a kill, which moves the version, does not wait for it.
-        IF to_jsonb(NEW) ? 'named_people' AND (TG_OP = 'INSERT' OR NEW.version = OLD.version) THEN
-            NEW.named_people := {members.named_people("face.id")};
-            NEW.people := CASE WHEN NEW.named_people > 0 THEN {members.people()} ELSE 0 END;
-        ELSIF to_jsonb(NEW) ? 'named_people' THEN
-            NEW.named_people := OLD.named_people;
-            NEW.people := OLD.people;
-        END IF;
-    END IF;
-    IF TG_OP = 'UPDATE' THEN
-        NEW.step := OLD.step;
-        NEW.stepped_at := OLD.stepped_at;
-        IF (NEW.stage, NEW.percent, NEW.kill) IS DISTINCT FROM (OLD.stage, OLD.percent, OLD.kill) THEN
-            NEW.step := OLD.step + 1;
-            NEW.stepped_at := clock_timestamp();
-        END IF;
-    END IF;
-    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-END
-"""
-
-
-_HISTORY_CHAIN = f"""
-DECLARE
-    head migration_ops_historyhead%ROWTYPE;
-BEGIN
-    INSERT INTO migration_ops_historyhead (id, entries, hash) VALUES (1, 0, '') ON CONFLICT (id) DO NOTHING;
-    SELECT * INTO head FROM migration_ops_historyhead WHERE id = 1 FOR UPDATE;
-    NEW.id := head.entries + 1;
-    NEW.previous_hash := head.hash;
-    NEW.hash := {ENTRY_HASH.format(entry="NEW")};
-    UPDATE migration_ops_historyhead SET entries = NEW.id, hash = NEW.hash WHERE id = 1;
-    RETURN NEW;
-END
-"""
-
-_APPEND_ONLY = """
-BEGIN
-    RAISE EXCEPTION 'What is in % was written for good: % is refused.', TG_TABLE_NAME, TG_OP
-        USING ERRCODE = 'restrict_violation';
-END
-"""
-
-_HEAD_GUARD = """
-BEGIN
-    IF pg_trigger_depth() < 2 THEN
-        RAISE EXCEPTION 'The end of the history is kept by its trigger alone: % is refused.', TG_OP
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-END
-"""
-
-
-def _no_truncate(table: str) -> str:
-    return f"""
-BEGIN
-    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (SELECT FROM {table}) THEN
-        RAISE EXCEPTION 'What is in % was written for good: TRUNCATE is refused.', TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NULL;
-END
-"""
 
 
 def triggers() -> tuple[Trigger, ...]:
     """Every guard of this version."""
     return (
-        Trigger("migration_ops_state_guard", STATE, CHANGE | INSERT, _stage_guard()),
-        Trigger("migration_ops_state_no_truncate", STATE, EMPTY, _no_truncate(STATE)),
-        Trigger("migration_ops_history_chain", HISTORY, ROW | BEFORE | INSERT, _HISTORY_CHAIN),
-        Trigger("migration_ops_history_append_only", HISTORY, CHANGE, _APPEND_ONLY),
-        Trigger("migration_ops_history_no_truncate", HISTORY, EMPTY, _no_truncate(HISTORY)),
-        Trigger("migration_ops_head_guard", HEAD, CHANGE | INSERT, _HEAD_GUARD),
-        Trigger("migration_ops_head_no_truncate", HEAD, EMPTY, _no_truncate(HEAD)),
-        Trigger("migration_ops_image_append_only", IMAGES, CHANGE, _APPEND_ONLY),
-        Trigger("migration_ops_image_no_truncate", IMAGES, EMPTY, _no_truncate(IMAGES)),
+        *state.triggers(),
+        *append_only.triggers(),
         *flag.triggers(),
         *members.triggers(),
         *record.triggers(),

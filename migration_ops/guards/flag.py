@@ -13,12 +13,13 @@ from migration_ops.guards.trigger import (
     EMPTY,
     FLAG,
     INSERT,
-    MAY_TRUNCATE,
     RECORDED,
     ROW,
     STATE,
     UPDATE,
     Trigger,
+    no_canaries_truncated,
+    no_truncate,
 )
 
 
@@ -32,9 +33,9 @@ def names_any(flag: str) -> str:
 
 
 # The flag that is named like a migration shows its percentage.
-_STATE_FACE = """
+_STATE_FACE = f"""
 BEGIN
-    UPDATE migration_ops_flag SET percent = NEW.percent, everyone = NULL, modified = clock_timestamp()
+    UPDATE {FLAG} SET percent = NEW.percent, everyone = NULL, modified = clock_timestamp()
      WHERE name = NEW.name AND (percent, everyone) IS DISTINCT FROM (NEW.percent, NULL::boolean);
     RETURN NULL;
 END
@@ -47,16 +48,16 @@ BEGIN
         RETURN NEW;
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.name <> OLD.name AND EXISTS (
-           SELECT FROM migration_ops_migrationstate AS state WHERE state.name IN (OLD.name, NEW.name)) THEN
+           SELECT FROM {STATE} AS state WHERE state.name IN (OLD.name, NEW.name)) THEN
         RAISE EXCEPTION 'The flag of a migration is never renamed, and no other flag takes its name.'
             USING ERRCODE = 'check_violation';
     END IF;
-    IF NOT EXISTS (SELECT FROM migration_ops_migrationstate AS state WHERE state.name = NEW.name) THEN
+    IF NOT EXISTS (SELECT FROM {STATE} AS state WHERE state.name = NEW.name) THEN
         RETURN NEW;
     END IF;
     IF NEW.everyone OR NEW.testing OR NEW.superusers OR NEW.staff OR NEW.authenticated OR NEW.rollout
        OR NEW.languages <> '' OR coalesce(NEW.percent, 0) > (
-           SELECT state.percent FROM migration_ops_migrationstate AS state WHERE state.name = NEW.name) THEN
+           SELECT state.percent FROM {STATE} AS state WHERE state.name = NEW.name) THEN
         RAISE EXCEPTION 'Flag % belongs to a migration: it can be lowered here, and nothing else.', NEW.name
             USING ERRCODE = 'check_violation', HINT = 'Use `manage.py rollout advance`, `set` or `canary`.';
     END IF;
@@ -74,7 +75,7 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.everyone IS NULL THEN
         lowered := coalesce(NEW.percent, 0);
     END IF;
-    UPDATE migration_ops_migrationstate SET percent = lowered, version = version + 1
+    UPDATE {STATE} SET percent = lowered, version = version + 1
      WHERE name = OLD.name AND percent > lowered;
     RETURN NULL;
 END
@@ -86,8 +87,8 @@ def _canaries_guard(what: str) -> str:
 DECLARE
     migration text;
 BEGIN
-    SELECT flag.name INTO migration FROM migration_ops_flag AS flag
-      JOIN migration_ops_migrationstate AS state USING (name)
+    SELECT flag.name INTO migration FROM {FLAG} AS flag
+      JOIN {STATE} AS state USING (name)
      WHERE flag.id IN (OLD.flag_id, NEW.flag_id)
        FOR NO KEY UPDATE OF state; -- first the state, then the history: in the order in which a kill takes them
     IF migration IS NULL OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
@@ -124,34 +125,16 @@ END
 """
 
 
-def _no_canaries_truncated(table: str) -> str:
-    return f"""
-BEGIN
-    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (
-           SELECT FROM {table} AS canary JOIN {FLAG} AS flag ON flag.id = canary.flag_id
-             JOIN {STATE} AS state USING (name)) THEN
-        RAISE EXCEPTION 'There are canaries of migrations in %: TRUNCATE is refused.', TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation', HINT = 'Use `manage.py rollout canary --off`.';
-    END IF;
-    RETURN NULL;
-END
-"""
-
-
-_NO_FACES_TRUNCATED = f"""
-BEGIN
-    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (
-           SELECT FROM {FLAG} AS flag JOIN {STATE} AS state USING (name)) THEN
-        RAISE EXCEPTION 'There are flags of migrations in %: TRUNCATE is refused.', TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation', HINT = 'Delete those that are to go.';
-    END IF;
-    RETURN NULL;
-END
-"""
+_NO_FACES_TRUNCATED = no_truncate(
+    f"{FLAG} AS flag JOIN {STATE} AS state USING (name)",
+    "There are flags of migrations in %",
+    hint="Delete those that are to go.",
+)
 
 
 def triggers() -> tuple[Trigger, ...]:
     """What guards the flag and the names in it."""
+    users_stay, groups_stay = (no_canaries_truncated(f"{table} AS canary") for table in (CANARY_USERS, CANARY_GROUPS))
     return (
         Trigger("migration_ops_state_face", STATE, ROW | INSERT | UPDATE, _STATE_FACE),
         Trigger("migration_ops_flag_guard", FLAG, ROW | BEFORE | INSERT | UPDATE, _FLAG_GUARD),
@@ -162,6 +145,6 @@ def triggers() -> tuple[Trigger, ...]:
         Trigger("migration_ops_canary_groups", CANARY_GROUPS, CHANGE | INSERT, _canaries_guard("group")),
         Trigger("migration_ops_canary_users_named", CANARY_USERS, ANY, _CANARIES_NAMED),
         Trigger("migration_ops_canary_groups_named", CANARY_GROUPS, ANY, _CANARIES_NAMED),
-        Trigger("migration_ops_canary_users_no_truncate", CANARY_USERS, EMPTY, _no_canaries_truncated(CANARY_USERS)),
-        Trigger("migration_ops_canary_groups_no_truncate", CANARY_GROUPS, EMPTY, _no_canaries_truncated(CANARY_GROUPS)),
+        Trigger("migration_ops_canary_users_no_truncate", CANARY_USERS, EMPTY, users_stay),
+        Trigger("migration_ops_canary_groups_no_truncate", CANARY_GROUPS, EMPTY, groups_stay),
     )

@@ -18,9 +18,9 @@ from migration_ops.guards.trigger import (
     CANARY_USERS,
     EMPTY,
     FLAG,
-    MAY_TRUNCATE,
     STATE,
     Trigger,
+    no_canaries_truncated,
 )
 
 
@@ -81,24 +81,11 @@ END
 """
 
 
-def _no_truncate(kept: _Membership) -> str:
-    return f"""
-BEGIN
-    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (
-           SELECT FROM {kept.table} AS member JOIN {CANARY_GROUPS} AS canary ON canary.group_id = member.{kept.group}
-             JOIN {FLAG} AS flag ON flag.id = canary.flag_id JOIN {STATE} AS state USING (name)) THEN
-        RAISE EXCEPTION 'There are canaries of migrations in %: TRUNCATE is refused.', TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation', HINT = 'Use `manage.py rollout canary --off`.';
-    END IF;
-    RETURN NULL;
-END
-"""
-
-
 def triggers() -> tuple[Trigger, ...]:
     """What watches the groups of the users."""
     kept = _Membership()
+    members = f"{kept.table} AS member JOIN {CANARY_GROUPS} AS canary ON canary.group_id = member.{kept.group}"
     return (
         Trigger("migration_ops_members_record", kept.table, ANY, _recorded(kept), at_commit=True),
-        Trigger("migration_ops_members_no_truncate", kept.table, EMPTY, _no_truncate(kept)),
+        Trigger("migration_ops_members_no_truncate", kept.table, EMPTY, no_canaries_truncated(members)),
     )

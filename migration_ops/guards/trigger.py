@@ -25,6 +25,9 @@ CHANGE = ROW | BEFORE | UPDATE | DELETE
 ANY = ROW | INSERT | UPDATE | DELETE
 EMPTY = BEFORE | TRUNCATE
 
+FOR_GOOD = "What is in % was written for good"
+"""Why a table is not emptied; see `no_truncate`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -65,3 +68,36 @@ class Trigger:
             f"{made} FOR EACH {each} EXECUTE FUNCTION {self.name}();"
             f" ALTER TABLE {self.table} ENABLE ALWAYS TRIGGER {self.name}"
         )
+
+
+def no_truncate(rows: str, why: str, *, hint: str = "") -> str:
+    """The body of a trigger that refuses to empty a table in which something is left.
+
+    Args:
+        rows: SQL, what follows `SELECT FROM`: those that may not go.
+        why: what to say of the table, whose name stands for `%`.
+        hint: what to do instead.
+    """
+    advice = f", HINT = '{hint}'" if hint else ""
+    return f"""
+BEGIN
+    IF coalesce(current_setting('{MAY_TRUNCATE}', true), '') <> 'yes' AND EXISTS (SELECT FROM {rows}) THEN
+        RAISE EXCEPTION '{why}: TRUNCATE is refused.', TG_TABLE_NAME
+            USING ERRCODE = 'restrict_violation'{advice};
+    END IF;
+    RETURN NULL;
+END
+"""
+
+
+def no_canaries_truncated(canaries: str) -> str:
+    """As `no_truncate`, for a table by which flags of migrations name people.
+
+    Args:
+        canaries: SQL, what follows `SELECT FROM`; the rows that name a flag are called `canary`.
+    """
+    return no_truncate(
+        f"{canaries} JOIN {FLAG} AS flag ON flag.id = canary.flag_id JOIN {STATE} AS state USING (name)",
+        "There are canaries of migrations in %",
+        hint="Use `manage.py rollout canary --off`.",
+    )
