@@ -23,6 +23,7 @@ from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
 from migration_ops.preparation import prepare
 from migration_ops.quarantine_listing import SHOWN, Listing, all_items, number_of, shown
+from migration_ops.stages import SYNCED
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
 
@@ -233,7 +234,7 @@ def _mark_open(migration: AnyMigration) -> int:
 def _decided(
     migration: AnyMigration, items: QuerySet[QuarantineItem], rows: int, *, most: int | None = None
 ) -> Decision:
-    applied = applier.drain(migration) if state.stage(migration) in applier.SYNCED else None
+    applied = applier.drain(migration) if state.stage(migration) in SYNCED else None
     ours = items.filter(source="")
     mine = Q(row__in=ours.values("row")) | Q(key__in=ours.exclude(key=None).values("key"))
     failed = DirtyKey.objects.filter(mine, migration=migration.name, attempts__gt=0).count()

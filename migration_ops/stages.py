@@ -39,6 +39,9 @@ CAPTURING: Mapping[Side, frozenset[Stage]] = {
 """Stages in which changes of a store that go past the app are captured: legacy for as long as somebody may write it,
 modern as soon as its word counts for somebody, so that the way back loses nothing."""
 
+SYNCED = frozenset({Stage.DUAL_WRITE, Stage.SHADOW, Stage.RAMP, Stage.LIVE})
+"""Stages in which the two stores are kept in step."""
+
 BACKFILLING = frozenset({Stage.DUAL_WRITE, Stage.SHADOW})
 """Stages in which the backfill may run: capture is on, and legacy is in authority for every key."""
 

@@ -30,7 +30,7 @@ from migration_ops.backfill.stop import Stop
 from migration_ops.definition import Side
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import QuarantineItem, QuarantineStatus
-from migration_ops.stages import Stage
+from migration_ops.stages import SYNCED, Stage
 from migration_ops.sync import applier, dirty
 from migration_ops.verify.snapshot import snapshot
 
@@ -201,7 +201,7 @@ def _sides() -> tuple[Side, ...]:
     stage = state.stage(migration)
     if stage is Stage.OFF:
         return (Side.LEGACY,)
-    return tuple(Side) if stage in applier.SYNCED else (Side.MODERN,)
+    return tuple(Side) if stage in SYNCED else (Side.MODERN,)
 
 
 def _held(lines: Iterable[Line]) -> set[BoardKey]:
@@ -214,7 +214,7 @@ def _held(lines: Iterable[Line]) -> set[BoardKey]:
 
 def _drain() -> None:
     """What waits on the dirty list, whoever put it there, is carried over as `sync_changes` would."""
-    if state.stage(migration) not in applier.SYNCED:
+    if state.stage(migration) not in SYNCED:
         return
     with transaction.atomic():
         dirty.retry_now(migration)

@@ -23,9 +23,8 @@ from migration_ops.observe import heartbeat, totals
 from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.measures import SecondOutcome, What
 from migration_ops.rollout import control, evaluator
-from migration_ops.stages import CAPTURING, PROCESSES
+from migration_ops.stages import CAPTURING, PROCESSES, SYNCED
 from migration_ops.sync import capture
-from migration_ops.sync.applier import SYNCED
 from migration_ops.sync.draft import ATTEMPTED, Outcome
 from migration_ops.verify import lifecycle
 

@@ -14,8 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 from migration_ops import registry
 from migration_ops.observe.heartbeat import Role
 from migration_ops.patience import milliseconds
-from migration_ops.stages import Stage
-from migration_ops.sync.applier import SYNCED
+from migration_ops.stages import SYNCED, Stage
 
 BACKGROUND = (Role.APPLIER, Role.EVALUATOR, Role.SCHEDULER)
 

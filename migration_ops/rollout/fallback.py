@@ -22,9 +22,9 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.locks import limit, limited
 from migration_ops.patience import bounded_by
 from migration_ops.rollout import routing
+from migration_ops.rollout.authority import Authority
 from migration_ops.rollout.breaker import Breaker, Limits
 from migration_ops.rollout.routing import Decision, Reason
-from migration_ops.rollout.word import Word
 
 _A_LITTLE_LESS = 0.8
 """A statement may wait for a lock for less than it may take: whoever waited in vain is told that it was a lock."""
@@ -90,7 +90,7 @@ def by_legacy(usual: Decision, reason: Reason) -> Decision:
     return replace(usual, side=Side.LEGACY, reason=reason, compares=False)
 
 
-class LegacyStandsIn(Word):
+class LegacyStandsIn(Authority):
     """Legacy has the word in the place of modern; asked within `hurried`.
 
     Left with modern is what it alone can answer: a key that changed there and was not carried over, and one of which

@@ -22,9 +22,9 @@ from migration_ops.observe.measures import ReadOutcome, What
 from migration_ops.observe.metrics import Measured
 from migration_ops.patience import cause
 from migration_ops.rollout import fallback, pinning, routing, shadow
+from migration_ops.rollout.authority import Authority, Load, whole
 from migration_ops.rollout.fallback import LegacyStandsIn
 from migration_ops.rollout.routing import Decision, Reason
-from migration_ops.rollout.word import Load, Word, whole
 from migration_ops.sync import dirty
 
 logger = logging.getLogger(__name__)
@@ -60,10 +60,10 @@ class Listing:
 def document(migration: AnyMigration, key: Any) -> Answer:
     """The document of this key."""
 
-    def look(word: Word) -> tuple[dict[Any, Any], Decision]:
+    def look(authority: Authority) -> tuple[dict[Any, Any], Decision]:
         exceptions = [key] if dirty.exceptional_among(migration, [migration.encode_key(key)]) else []
-        decision = word.of_keys(exceptions).get(key, word.usual)
-        return dict(word.load(decision.side, [key])), decision
+        decision = authority.of_keys(exceptions).get(key, authority.usual)
+        return dict(authority.load(decision.side, [key])), decision
 
     answer = Answer(*_answered(migration, migration.unit(key), look))
     shadow.look(migration, answer.decision, lambda side: [key])
@@ -79,8 +79,8 @@ def documents(
         load: for whoever needs less of them than the whole, which a store may give faster.
     """
 
-    def look(word: Word) -> tuple[dict[Any, Any], Decision]:
-        return _load_each(word, _decisions(word, unit, wanted), load), word.usual
+    def look(authority: Authority) -> tuple[dict[Any, Any], Decision]:
+        return _load_each(authority, _decisions(authority, unit, wanted), load), authority.usual
 
     answer = Answer(*_answered(migration, unit, look))
     shadow.look(migration, answer.decision, lambda side: _listed(migration, unit, wanted, side))
@@ -99,16 +99,16 @@ def last(
     """The last so many of the documents that `documents` would return, in this order of their keys; no others are
     read."""
 
-    def look(word: Word) -> tuple[dict[Any, Any], Decision]:
-        decisions = _decisions(word, unit, wanted)
+    def look(authority: Authority) -> tuple[dict[Any, Any], Decision]:
+        decisions = _decisions(authority, unit, wanted)
         left = sorted(decisions, key=order)
         found: dict[Any, Any] = {}
         while left and len(found) < most:
             # A key that is an exception may have no document, and then makes room for one more.
             place = max(0, len(left) - (most - len(found)))
-            found |= _load_each(word, {key: decisions[key] for key in left[place:]}, load)
+            found |= _load_each(authority, {key: decisions[key] for key in left[place:]}, load)
             left = left[:place]
-        return found, word.usual
+        return found, authority.usual
 
     answer = Answer(*_answered(migration, unit, look))
     shadow.look(
@@ -120,14 +120,14 @@ def last(
 def listing(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _everything) -> Listing:
     """The keys of all documents that `documents` would return; cheaper, since only exceptions are looked at."""
 
-    def look(word: Word) -> tuple[set[Any], Decision]:
-        listed = _listed(migration, unit, wanted, word.usual.side)
-        exceptions = _exceptions(word, unit, wanted)
-        elsewhere = {key: decision for key, decision in exceptions.items() if decision != word.usual}
-        if word.usual.side is Side.LEGACY:  # legacy lists the key of a row although nothing of it can be shown
+    def look(authority: Authority) -> tuple[set[Any], Decision]:
+        listed = _listed(migration, unit, wanted, authority.usual.side)
+        exceptions = _exceptions(authority, unit, wanted)
+        elsewhere = {key: decision for key, decision in exceptions.items() if decision != authority.usual}
+        if authority.usual.side is Side.LEGACY:  # legacy lists the key of a row although nothing of it can be shown
             behind = map(migration.decode_key, dirty.left_behind(migration, migration.unit_prefix(unit)))
-            elsewhere |= dict.fromkeys((listed & set(behind)) - exceptions.keys(), word.usual)
-        return (listed - elsewhere.keys()) | _load_each(word, elsewhere, whole).keys(), word.usual
+            elsewhere |= dict.fromkeys((listed & set(behind)) - exceptions.keys(), authority.usual)
+        return (listed - elsewhere.keys()) | _load_each(authority, elsewhere, whole).keys(), authority.usual
 
     return Listing(*_answered(migration, unit, look))
 
@@ -138,7 +138,7 @@ def keys(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool] = _ev
 
 
 def _answered(
-    migration: AnyMigration, unit: str, look: Callable[[Word], tuple[Found, Decision]]
+    migration: AnyMigration, unit: str, look: Callable[[Authority], tuple[Found, Decision]]
 ) -> tuple[Found, Decision]:
     """What `look` finds by the word of whoever has it, and the decision that it names.
 
@@ -149,7 +149,7 @@ def _answered(
     usual = routing.of_unit(migration, unit)
     try:
         if not fallback.is_possible(usual):
-            found, decision = look(Word(migration, usual))
+            found, decision = look(Authority(migration, usual))
         elif fallback.modern_is_left_alone(migration):
             with fallback.hurried():
                 found, decision = look(LegacyStandsIn(migration, usual, Reason.BREAKER))
@@ -158,7 +158,7 @@ def _answered(
         else:
             try:
                 with fallback.reported(migration), fallback.hurried():
-                    found, decision = look(Word(migration, usual))
+                    found, decision = look(Authority(migration, usual))
             except Exception as failure:  # noqa: BLE001 - raised again where legacy may not answer
                 found, decision = _instead(migration, usual, look, failure)
                 _count(migration, usual, ReadOutcome.FALLBACK, began, failure)
@@ -173,7 +173,7 @@ def _answered(
 def _instead(
     migration: AnyMigration,
     usual: Decision,
-    look: Callable[[Word], tuple[Found, Decision]],
+    look: Callable[[Authority], tuple[Found, Decision]],
     failure: Exception,
 ) -> tuple[Found, Decision]:
     try:
@@ -199,10 +199,10 @@ def _count(
     metrics.add(migration, measured, seconds=monotonic() - began)
 
 
-def _decisions(word: Word, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:
+def _decisions(authority: Authority, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:
     """For every key of the unit that either is in its usual store or may be an exception."""
-    listed = _listed(word.migration, unit, wanted, word.usual.side)
-    return dict.fromkeys(listed, word.usual) | _exceptions(word, unit, wanted)
+    listed = _listed(authority.migration, unit, wanted, authority.usual.side)
+    return dict.fromkeys(listed, authority.usual) | _exceptions(authority, unit, wanted)
 
 
 def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], side: Side) -> set[Any]:
@@ -213,14 +213,15 @@ def _listed(migration: AnyMigration, unit: str, wanted: Callable[[Any], bool], s
     return set(filter(wanted, store.keys_of_unit(unit)))
 
 
-def _exceptions(word: Word, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:
+def _exceptions(authority: Authority, unit: str, wanted: Callable[[Any], bool]) -> dict[Any, Decision]:
     """For every key of the unit that may be an exception, whether or not there is a document of it."""
-    found = map(word.migration.decode_key, dirty.exceptional(word.migration, word.migration.unit_prefix(unit)))
-    return word.of_keys(set(filter(wanted, found)))
+    migration = authority.migration
+    found = map(migration.decode_key, dirty.exceptional(migration, migration.unit_prefix(unit)))
+    return authority.of_keys(set(filter(wanted, found)))
 
 
-def _load_each(word: Word, decisions: Mapping[Any, Decision], load: Load) -> dict[Any, Any]:
+def _load_each(authority: Authority, decisions: Mapping[Any, Decision], load: Load) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for side in Side:
-        found |= word.load(side, [key for key, decision in decisions.items() if decision.side is side], load)
+        found |= authority.load(side, [key for key, decision in decisions.items() if decision.side is side], load)
     return found

@@ -21,7 +21,7 @@ from django.conf import settings as django_settings
 from django.db import Error, connection
 
 from migration_ops.conf import settings
-from migration_ops.definition import AnyMigration, FieldDifference, RowStore, Side, Store
+from migration_ops.definition import AnyMigration, FieldDifference, Side
 from migration_ops.exceptions import MigrationOpsError
 from migration_ops.locks import hurried
 from migration_ops.models import QuarantineItem, QuarantineStatus
@@ -29,6 +29,7 @@ from migration_ops.observe import metrics
 from migration_ops.observe.measures import ShadowOutcome, What
 from migration_ops.observe.metrics import Measured
 from migration_ops.patience import cause
+from migration_ops.rollout.authority import shown
 from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import dirty
 from migration_ops.verify.compare import Kind, judge
@@ -147,7 +148,7 @@ def _looked(migration: AnyMigration, keys_in: Callable[[Side], Collection[Any]])
         documents: dict[Side, Mapping[Any, Any]] = {}
         for side in sides if plain else ():  # to read nothing takes no time, and would make both stores look fast
             began = monotonic()
-            documents[side] = _store(migration, side).load(plain).by_key()
+            documents[side] = shown(migration, side).load(plain).by_key()
             found.seconds[side] = monotonic() - began
     found.compared = len(plain)
     for key in plain:
@@ -155,10 +156,6 @@ def _looked(migration: AnyMigration, keys_in: Callable[[Side], Collection[Any]])
         if verdict.kind.is_difference:
             found.unlike[key] = verdict.fields or (_missing(verdict.kind),)
     return found
-
-
-def _store(migration: AnyMigration, side: Side) -> Store[Any, Any] | RowStore[Any, Any]:
-    return migration.legacy().without_rejected() if side is Side.LEGACY else migration.modern()
 
 
 def _exceptions(migration: AnyMigration, keys: Collection[Any]) -> dict[Any, str]:

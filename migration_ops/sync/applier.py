@@ -31,7 +31,7 @@ from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_ke
 from migration_ops.patience import sqlstate
 from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
-from migration_ops.stages import Stage
+from migration_ops.stages import SYNCED, Stage
 from migration_ops.state import State
 from migration_ops.sync import bookkeeping, carry, dirty, origin, polling
 from migration_ops.sync.dirty import Notice
@@ -41,9 +41,6 @@ _LOCKED = label("applier.locked")
 _DONE = label("applier.done")
 _COMMITTED = label("applier.committed")
 _DEFERRED = label("applier.deferred")
-
-SYNCED = frozenset({Stage.DUAL_WRITE, Stage.SHADOW, Stage.RAMP, Stage.LIVE})
-"""Stages in which the two stores are kept in step."""
 
 ROUNDS = 4
 """How often `drain` goes back for what was noted while it worked. Applying one notice can bring forth others, for the

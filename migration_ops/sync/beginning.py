@@ -11,7 +11,7 @@ from typing import Any
 from django.db import Error, OperationalError
 
 from migration_ops.backfill.errors import Kind, kind
-from migration_ops.definition import AnyMigration, Batch, RowStore, Side, Store
+from migration_ops.definition import AnyMigration, Batch, Side, Store
 from migration_ops.exceptions import MigrationOpsError
 from migration_ops.patience import sqlstate
 from migration_ops.rollout import fallback
@@ -20,10 +20,8 @@ from migration_ops.sync import dirty
 
 logger = logging.getLogger(__name__)
 
-
 _GLANCE = timedelta(milliseconds=100)
-
-AnyStore = Store[Any, Any] | RowStore[Any, Any]
+"""How long whoever has waited for a row in vain waits once more, to find out whether it is not the whole table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Beginning:
     """
 
     decision: Decision
-    store: AnyStore
+    store: Store[Any, Any]
     found: Batch[Any, Any]
     blocked: str = ""
 
@@ -72,7 +70,7 @@ def blocked_by(failure: Exception) -> str:
     return sqlstate(failure) if isinstance(failure, Error) and kind(failure) is Kind.BLOCKED else ""
 
 
-def _from_modern(migration: AnyMigration, modern: AnyStore, key: Any) -> Batch[Any, Any]:
+def _from_modern(migration: AnyMigration, modern: Store[Any, Any], key: Any) -> Batch[Any, Any]:
     """Somebody who holds the very row may be changing it past the app: he is waited for as ever, not written over."""
     with fallback.reported(migration):
         try:
@@ -86,7 +84,7 @@ def _from_modern(migration: AnyMigration, modern: AnyStore, key: Any) -> Batch[A
     return modern.load([key], lock=True)
 
 
-def _from_legacy(migration: AnyMigration, legacy: AnyStore, key: Any, failure: Exception) -> Batch[Any, Any]:
+def _from_legacy(migration: AnyMigration, legacy: Store[Any, Any], key: Any, failure: Exception) -> Batch[Any, Any]:
     try:
         found = _all_that_counts(migration, legacy, key)
     except (Error, MigrationOpsError, OSError) as second:
@@ -96,7 +94,7 @@ def _from_legacy(migration: AnyMigration, legacy: AnyStore, key: Any, failure: E
     return found
 
 
-def _all_that_counts(migration: AnyMigration, legacy: AnyStore, key: Any) -> Batch[Any, Any] | None:
+def _all_that_counts(migration: AnyMigration, legacy: Store[Any, Any], key: Any) -> Batch[Any, Any] | None:
     """What legacy says of the key; None where modern alone knows something: a change that was not carried over, or the
     document, because a row of it in legacy cannot be represented."""
     if dirty.pending(migration, Side.MODERN, [migration.encode_key(key)]):

@@ -39,6 +39,11 @@ class OvertakenError(OperationalError):
     sqlstate = "40001"
 
 
+def overtaken(side: Side) -> OvertakenError:
+    """What to raise where something that this side says would be written over unseen."""
+    return OvertakenError(f"What the {side} store says was changed while it was to be written over.")
+
+
 def from_legacy(
     migration: AnyMigration, keys: Collection[Any], *, conflicts: Collection[Any], at: datetime, decides: bool = False
 ) -> None:
@@ -165,7 +170,7 @@ def _refuse_if_overtaken(
         known: notices about them of which an image is made.
     """
     if _noticed(migration, side, keys, rows) - known:
-        raise OvertakenError(f"What the {side} store says was changed while it was to be written over.")
+        raise overtaken(side)
 
 
 def keep_legacy_ids(migration: AnyMigration, in_legacy: Batch[Any, Any], in_modern: Batch[Any, Any]) -> None:

@@ -35,6 +35,7 @@ from migration_ops.observe.metrics import Measured
 from migration_ops.patience import bounded_by, cause
 from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision, Reason
+from migration_ops.stages import SYNCED
 from migration_ops.sync import applier, beginning, carry, dirty, origin, overtaken
 from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
 from migration_ops.sync.follower import follow
@@ -96,7 +97,7 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
     now = state.read(migration)
     lock_keys(migration, [key])
     usual = routing.authority(migration, migration.unit(key), now)
-    synced = now.stage in applier.SYNCED
+    synced = now.stage in SYNCED
     decision, seen, blocked = _settled(migration, key, usual) if synced else (usual, frozenset[int](), "")
     begun = beginning.loaded(migration, key, decision)
     decision, store, found = begun.decision, begun.store, begun.found
@@ -168,7 +169,7 @@ def _refuse_another_key(draft: Draft) -> None:
 
 def _write(place: Place) -> None:
     migration, draft = place.migration, place.draft
-    synced = place.stage in applier.SYNCED
+    synced = place.stage in SYNCED
     notice = _note_first(place) if synced and not place.store.transactional else None
     with bounded_by(settings().write_patience):
         put(place.store, draft.key, draft.document)
@@ -189,7 +190,7 @@ def _write(place: Place) -> None:
     if draft.outcome not in (Outcome.BOTH, Outcome.DIFFERENT):
         place.overtaken |= overtaken.in_authority(place)
     if place.overtaken:
-        raise carry.OvertakenError(f"What the {place.side} store says was changed while it was to be written over.")
+        raise carry.overtaken(place.side)
     if draft.outcome in (Outcome.FAILED, Outcome.DIFFERENT, Outcome.SWITCHED_OFF, Outcome.LATER):
         dirty.mark_keys(migration, [draft.key], side=place.side)
     if draft.outcome is Outcome.LATER:

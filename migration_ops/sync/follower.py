@@ -28,7 +28,7 @@ def follow(place: Place) -> Outcome:
         try:
             with transaction.atomic(), hurried(settings().follower_patience):
                 return _followed(place)
-        except _OvertakenError:
+        except _FollowerChanged:
             with transaction.atomic(), hurried(settings().follower_patience):
                 _keep_what_is_written_over(place)
                 return _followed(place)
@@ -37,7 +37,7 @@ def follow(place: Place) -> Outcome:
         return Outcome.FAILED
 
 
-class _OvertakenError(MigrationOpsError):
+class _FollowerChanged(MigrationOpsError):
     """The follower was changed past the app after the document was loaded."""
 
 
@@ -73,7 +73,7 @@ def _refuse_if_overtaken(place: Place, news: Collection[Side] = ()) -> None:
     sides = overtaken.sides(place).union(news)
     place.overtaken |= place.side is Side.MODERN and place.side in sides
     if place.side.other in sides:
-        raise _OvertakenError
+        raise _FollowerChanged
 
 
 def _keep_what_is_written_over(place: Place) -> None:

@@ -11,7 +11,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.gates.gate import Verdict
 from migration_ops.models import UNSETTLED, Difference, Severity
 from migration_ops.schedule import Periodically
-from migration_ops.sync import applier
+from migration_ops.stages import SYNCED
 from migration_ops.verify import retention
 from migration_ops.verify.drift import Drift, detect
 from migration_ops.verify.repair import Repair, repair_these
@@ -68,7 +68,7 @@ def watch(migration: AnyMigration) -> Watched:
 
 def due(migration: AnyMigration) -> bool:
     """Whether the two stores are there and should be equal."""
-    if state.stage(migration) not in applier.SYNCED:
+    if state.stage(migration) not in SYNCED:
         return False
     (backfill,) = gates.evaluate(migration, ["backfill_complete"])
     return backfill.verdict is Verdict.PASS

@@ -26,7 +26,8 @@ from migration_ops.models import DirtyKey, Heartbeat, Metric
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
 from migration_ops.sync import dirty
-from migration_ops.sync.listen import Follower, Listener
+from migration_ops.sync.applier_loop import ApplierLoop
+from migration_ops.sync.listener import Listener
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
 from tests.notes import schema
 from tests.notes.note import NoteKey
@@ -113,7 +114,7 @@ def test_following_goes_on_when_the_legacy_store_is_away_for_a_moment(
     schema.add_rows(("a", "t", "x"))
     monkeypatch.setattr(FlickeringNotes, "failures", 2)
     said: list[str] = []
-    done = Follower(flickering, stop=Stop(), say=said.append).run(seconds=4)
+    done = ApplierLoop(flickering, stop=Stop(), say=said.append).run(seconds=4)
     assert said == ["The file is empty."]
     assert done.applied == 1
     monkeypatch.setattr(FlickeringNotes, "failures", 1)
@@ -205,7 +206,7 @@ def test_it_looks_every_second_even_when_nobody_calls(synced: AnyMigration) -> N
     schema.add_rows(("a", "t", "x"))
     run("UPDATE migration_ops_dirtykey SET not_before = clock_timestamp() + interval '400 ms'")
     stop = Stop()
-    done = Follower(synced, stop=stop, say=lambda sentence: None).run(seconds=2.5)
+    done = ApplierLoop(synced, stop=stop, say=lambda sentence: None).run(seconds=2.5)
     assert (done.applied, done.remaining) == (1, 0)
 
 
@@ -228,7 +229,7 @@ def counted(name: str) -> dict[str, int]:
 def follow(migration: AnyMigration, *, seconds: float = 0.5) -> list[str]:
     """What the follower said."""
     said: list[str] = []
-    Follower(migration, stop=Stop(), say=said.append).run(seconds=seconds)
+    ApplierLoop(migration, stop=Stop(), say=said.append).run(seconds=seconds)
     return said
 
 

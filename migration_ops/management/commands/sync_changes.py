@@ -15,7 +15,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
 from migration_ops.sync import applier, dirty
-from migration_ops.sync.listen import Follower
+from migration_ops.sync.applier_loop import ApplierLoop
 
 
 class Command(OperatorCommand):
@@ -39,7 +39,7 @@ class Command(OperatorCommand):
                 dirty.retry_now(migration)
             return _outcome(applier.drain(migration))
         with on_signals() as stop:
-            done = Follower(migration, stop=stop, say=self.stderr.write).run(seconds=options["max_seconds"])
+            done = ApplierLoop(migration, stop=stop, say=self.stderr.write).run(seconds=options["max_seconds"])
         outcome = _outcome(done)
         if stop.requested:
             partial.data |= outcome.data

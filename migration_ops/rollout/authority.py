@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from migration_ops.definition import AnyMigration, RowStore, Side, Store
+from migration_ops.definition import AnyMigration, Side, Store
 from migration_ops.rollout import routing
 from migration_ops.rollout.routing import Decision
 
-AnyStore = Store[Any, Any] | RowStore[Any, Any]
-Load = Callable[[AnyStore, Collection[Any]], Mapping[Any, Any]]
+Load = Callable[[Store[Any, Any], Collection[Any]], Mapping[Any, Any]]
 """Reads what is wanted of these keys from a store; absent keys are absent."""
 
 
-def whole(store: AnyStore, keys: Collection[Any]) -> dict[Any, Any]:
+def whole(store: Store[Any, Any], keys: Collection[Any]) -> dict[Any, Any]:
     """The documents themselves."""
     return store.load(keys).by_key()
 
 
-class Word:
-    """As `routing` has it.
+def shown(migration: AnyMigration, side: Side) -> Store[Any, Any]:
+    """This store as families see it: a row that waits for a person does not hide what its document says elsewhere."""
+    return migration.legacy().without_rejected() if side is Side.LEGACY else migration.modern()
+
+
+class Authority:
+    """The store that has the word for one unit, and the keys that are exceptions; as `routing` decides.
 
     Attributes:
         usual: the unit's decision, which holds for every key that is no exception.
@@ -38,8 +42,4 @@ class Word:
         """What this store has of these keys for a family to see."""
         if not wanted:
             return {}
-        store: AnyStore = self.migration.modern()
-        if side is Side.LEGACY:
-            # A row that waits for a person does not hide what the other rows of its document say.
-            store = self.migration.legacy().without_rejected()
-        return load(store, wanted)
+        return load(shown(self.migration, side), wanted)

@@ -1,17 +1,13 @@
-"""Keeps the applier running: a connection that only listens, and the loop that works off the list when it is called."""
+"""Keeps the applier running for as long as somebody wants it, through calls, silence and a server that goes away."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from types import TracebackType
-from typing import Any, Self
-from uuid import uuid4
 
 import psycopg
 from django.db import Error, connection
-from psycopg import sql
 
 from migration_ops.backfill.errors import Backoff
 from migration_ops.backfill.stop import Stop
@@ -23,56 +19,13 @@ from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.measures import LagOutcome, What
 from migration_ops.observe.metrics import Measured
 from migration_ops.sync import applier, dirty
+from migration_ops.sync.listener import Listener
 
 _REMEMBERED_LAGS = 10_000
 _RECONNECT = Backoff(first=0.1, longest=5.0)
 
 
-class Listener:
-    """Hears calls on the dirty list's channel from the moment it is entered, on a connection of its own.
-
-    Raises:
-        psycopg.Error: on entering or waiting, when the server is not there.
-    """
-
-    def __enter__(self) -> Self:
-        self._connection: psycopg.Connection[Any] = psycopg.connect(
-            **{**connection.get_connection_params(), "autocommit": True}
-        )
-        self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(dirty.CHANNEL)))
-        self._own = f"heartbeat {uuid4()}"
-        self._called = 0.0
-        self._heard: float | None = None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until called, or for so long; whether somebody called. Calls that came before count."""
-        called = False
-        for call in self._connection.notifies(timeout=seconds, stop_after=1):
-            if call.payload == self._own:
-                self._heard = monotonic()
-            else:
-                called = True
-        return called
-
-    def call(self) -> None:
-        """Call, as others do, to find out by `echo` how soon that is heard."""
-        self._called, self._heard = monotonic(), None
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [dirty.CHANNEL, self._own])
-
-    def echo(self) -> float | None:
-        """Seconds that the last `call` took until it was heard; None while it was not. Told once."""
-        heard, self._heard = self._heard, None
-        return None if heard is None else heard - self._called
-
-
-class Follower:
+class ApplierLoop:
     """Works off the list whenever called, and every `sync_poll` at the latest, until told to stop.
 
     It counts how long each change took. Every `sync_heartbeat` it calls itself, as whoever writes does, and counts how
@@ -94,7 +47,7 @@ class Follower:
         self.total = applier.Applied()
 
     def run(self, *, seconds: float | None = None) -> applier.Applied:
-        """Follow until it is told to stop, or for so many seconds. Stops between batches.
+        """Work off the list until it is told to stop, or for so many seconds. Stops between batches.
 
         Outlives a restart of PostgreSQL, and waits while the migration is at a stage without capture or its legacy
         store cannot be read, such as a file that is away for a moment; each is said once.
