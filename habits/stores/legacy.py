@@ -10,7 +10,7 @@ from habits.board import Board, BoardKey
 from habits.stores.legacy_json import LegacyJsonStore
 from habits.stores.legacy_table import LegacyTableStore
 from migration_ops.definition import RowStore
-from migration_ops.sync.bookkeeping import accepted_rows
+from migration_ops.sync.quarantining import accepted_rows
 
 
 def legacy_store() -> RowStore[BoardKey, Board]:

@@ -54,8 +54,8 @@ from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejecti
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.patience import bounded
 from migration_ops.sentence import said
-from migration_ops.sync.bookkeeping import accepted_rows
 from migration_ops.sync.carry import OvertakenError
+from migration_ops.sync.quarantining import accepted_rows
 
 ResultT = TypeVar("ResultT")
 

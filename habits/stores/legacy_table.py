@@ -37,7 +37,7 @@ from habits.stores.legacy_sizes import first_rows, first_within
 from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.sentence import said
-from migration_ops.sync.bookkeeping import accepted_rows
+from migration_ops.sync.quarantining import accepted_rows
 
 LOTS = Lots(table=TABLE, id_type="bigint", hashed="hashint8extended(id, %s)")
 

@@ -15,7 +15,7 @@ from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Lineage
 from migration_ops.preparation import prepare
-from migration_ops.sync import applier, bookkeeping, dirty
+from migration_ops.sync import applier, bookkeeping, dirty, merges
 
 VANISHED = label("backfill.vanished")
 DRAINED = label("backfill.drained")
@@ -49,7 +49,7 @@ def forget_vanished(job: Job, *, stop: Stop, beat: Beat) -> int:
 
     def forget(gone: set[str]) -> None:
         keys = {job.migration.decode_key(key) for key in bookkeeping.old_keys(job.migration, gone).values() if key}
-        bookkeeping.forget_merges(job.migration, job.legacy().absent(keys))
+        merges.forget(job.migration, job.legacy().absent(keys))
         bookkeeping.forget(job.migration, gone)
 
     return _vanished(job, forget, stop, beat)

@@ -33,8 +33,8 @@ from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.stages import SYNCED, Stage
 from migration_ops.state import State
-from migration_ops.sync import bookkeeping, carry, dirty, origin, polling
-from migration_ops.sync.dirty import Notice
+from migration_ops.sync import bookkeeping, carry, claims, dirty, origin, polling
+from migration_ops.sync.claims import Notice
 
 _CLAIMED = label("applier.claimed")
 _LOCKED = label("applier.locked")
@@ -95,13 +95,13 @@ def drain(migration: AnyMigration, *, limit: int | None = None, stop: Callable[[
     refuse_unless_synced(migration)
     polling.poll(migration)
     for _ in range(ROUNDS):
-        noted = dirty.noted(migration, due=due)
+        noted = claims.noted(migration, due=due)
         if noted is None:
             break
         while not stop():
             step = _step(migration, limit or settings().sync_batch, noted=noted, due=due)
             total.add(step)
-            if not (step.applied or step.failed) or not dirty.is_due(migration, noted=noted, due=due):
+            if not (step.applied or step.failed) or not claims.is_due(migration, noted=noted, due=due):
                 break
     total.remaining = dirty.remaining(migration)
     return total
@@ -148,7 +148,7 @@ def _step(migration: AnyMigration, limit: int, *, noted: datetime, due: datetime
     claimed: list[Notice] = []
 
     def claim() -> list[Notice]:
-        claimed[:] = dirty.claim(migration, limit, noted=noted, due=due)
+        claimed[:] = claims.claim(migration, limit, noted=noted, due=due)
         return claimed
 
     for attempt in range(1, retries + 2):
@@ -182,14 +182,14 @@ def _alone(migration: AnyMigration, group: list[Notice]) -> Applied:
 
 def _alone_by_id(migration: AnyMigration, ids: list[int]) -> Applied:
     try:
-        return _written_or_set_aside(migration, partial(dirty.claim_these, migration, ids))
+        return _written_or_set_aside(migration, partial(claims.claim_these, migration, ids))
     except Error as error:
         _reconnect_if_lost()
         if kind(error) is Kind.DISCONNECTED:
             raise
         with transaction.atomic(durable=True):
-            mine = dirty.claim_these(migration, ids)
-            dirty.defer(mine, sqlstate=sqlstate(error), error=sentence(error))
+            mine = claims.claim_these(migration, ids)
+            claims.defer(mine, sqlstate=sqlstate(error), error=sentence(error))
             failpoint(_DEFERRED)
         return Applied(failed=len(mine))
 
@@ -228,7 +228,7 @@ def _batch(
         if keyless:
             bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
         bookkeeping.forget(migration, gone)
-        done = dirty.done(notices)
+        done = claims.done(notices)
         failpoint(_DONE)
     failpoint(_COMMITTED)
     return Applied(applied=len(notices), lags=done.lags())

@@ -5,19 +5,19 @@ Every function runs inside the caller's transaction, writes only what differs, a
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from migration_ops.definition import AnyMigration, Batch, Merge, Rejection, Side
-from migration_ops.sync import dirty
+from migration_ops.definition import AnyMigration, Batch, Rejection, Side
+from migration_ops.sync import dirty, merges, quarantining
+from migration_ops.sync.json_list import json_list
 
-# Lists travel as JSON: the driver makes an array literal ten times as slowly, string by string. `LIMIT 1` keeps the
-# planner, which does not know how short they are, from joining by a scan of the whole lineage. A user waits for this,
-# and usually nothing else is known of the rows: it is quicker to look along than to find that out by statements.
+# `LIMIT 1` keeps the planner, which does not know how short the lists are, from joining by a scan of the whole lineage.
+# A user waits for this, and usually nothing else is known of the rows: it is quicker to look along than to find that
+# out by statements.
 _LINEAGE = """
 WITH said AS MATERIALIZED (
     SELECT row, key, code, fingerprint
@@ -60,65 +60,6 @@ SELECT ARRAY(SELECT DISTINCT before.key
 """Writes what is said and returns what was known until then (`_Known`): all parts of a statement see the tables as they
 were before it. A document of which the legacy store has a row is no longer a file's."""
 
-# An acceptance holds while the row stays as it was; whatever else changes opens the item again.
-_QUARANTINE = """
-INSERT INTO migration_ops_quarantineitem AS known
-       (migration, source, row, key, code, message, held_by, raw, fingerprint, status, found_at, decided_by, reason)
-SELECT %s, %s, row, key, code, message, held_by, raw, fingerprint, 'open', now(), '', ''
-  FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-       AS said (row, key, code, message, held_by, raw, fingerprint)
-ON CONFLICT (migration, source, row) DO UPDATE
-   SET key = excluded.key, code = excluded.code, message = excluded.message, held_by = excluded.held_by,
-       raw = excluded.raw, fingerprint = excluded.fingerprint, status = 'open', refused = false, found_at = now(),
-       decided_at = NULL, decided_by = '', reason = ''
- WHERE known.status = 'resolved'
-    OR (known.status = 'accepted' AND known.fingerprint <> excluded.fingerprint)
-    OR (known.status = 'open'
-        AND (known.key, known.code, known.message, known.held_by, known.raw, known.fingerprint)
-            IS DISTINCT FROM (excluded.key, excluded.code, excluded.message, excluded.held_by, excluded.raw,
-                              excluded.fingerprint))
-"""
-
-_RESOLVE = """
-UPDATE migration_ops_quarantineitem
-   SET status = 'resolved', decided_at = now(), reason = %s
- WHERE migration = %s AND source = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))
-   AND status <> 'resolved'
-"""
-
-_REFUSED = """
-UPDATE migration_ops_quarantineitem SET refused = true
- WHERE migration = %s AND source = %s AND row = ANY(%s) AND NOT refused
-"""
-
-_REOPEN = """
-UPDATE migration_ops_quarantineitem
-   SET status = 'open', decided_at = NULL, decided_by = '', reason = ''
- WHERE migration = %s AND source = %s AND row = ANY(%s) AND status = 'accepted'
-"""
-
-_WRITTEN = """
-WITH written AS (
-    UPDATE migration_ops_quarantineitem
-       SET status = 'resolved', decided_at = now(), reason = 'The modern database no longer refuses it.'
-     WHERE migration = %(migration)s AND source = %(source)s AND refused AND status <> 'resolved'
-       AND key = ANY(ARRAY(SELECT json_array_elements_text(%(keys)s)))
-    RETURNING row, key
-)
-UPDATE migration_ops_lineage AS known SET code = NULL
-  FROM written WHERE known.migration = %(migration)s AND known.source = %(source)s
-   AND known.row = written.row AND known.key = written.key
-"""
-
-_MERGES = """
-INSERT INTO migration_ops_mergerecord AS known (migration, source, key, rows, conflicts, merged_at)
-SELECT %s, %s, key, rows, conflicts, now()
-  FROM unnest(%s::text[], %s::jsonb[], %s::jsonb[]) AS said (key, rows, conflicts)
-ON CONFLICT (migration, source, key) DO UPDATE
-   SET rows = excluded.rows, conflicts = excluded.conflicts, merged_at = now()
- WHERE (known.rows, known.conflicts) IS DISTINCT FROM (excluded.rows, excluded.conflicts)
-"""
-
 
 def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collection[Any] = ()) -> set[str]:
     """Make lineage, quarantine and merges say what this batch says of its rows and documents.
@@ -137,13 +78,13 @@ def record(migration: AnyMigration, batch: Batch[Any, Any], *, looked_at: Collec
     if left:
         dirty.mark_keys(migration, left, side=Side.LEGACY)
     if batch.rejections:
-        _record_rejections(migration, batch.rejections)
+        quarantining.put_in(migration, batch.rejections)
     if known.rejected:
-        _resolve(migration, [link.row for link in batch.links], "The row is no longer rejected.")
+        quarantining.take_out(migration, [link.row for link in batch.links], "The row is no longer rejected.")
     if known.refused:
-        _record_written(migration, batch)
+        quarantining.take_out_written(migration, [document.key for document in batch.documents])
     if known.merged or batch.merges:
-        _record_merges(migration, batch)
+        merges.record(migration, batch)
     return set(known.unsaid)
 
 
@@ -152,31 +93,6 @@ def record_rejections(
 ) -> None:
     """Put these rows into quarantine, and into the lineage with their codes; `looked_at` as for `record`."""
     record(migration, Batch(rejections=list(rejections)), looked_at=looked_at)
-
-
-def reopen(migration: AnyMigration, rows: Collection[str]) -> None:
-    """What a person accepted of these rows waits for a person again."""
-    with connection.cursor() as cursor:
-        cursor.execute(_REOPEN, [migration.name, migration.rows_from, list(rows)])
-
-
-def mark_refused(migration: AnyMigration, rows: Collection[str]) -> None:
-    """These rows are in quarantine because the modern database refuses their document."""
-    with connection.cursor() as cursor:
-        cursor.execute(_REFUSED, [migration.name, migration.rows_from, list(rows)])
-
-
-def refused_rows(migration: AnyMigration, rows: Collection[str]) -> dict[str, str]:
-    """Fingerprint by row, for those of the rows that are in quarantine because the modern database refused them."""
-    if not rows:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT row, fingerprint FROM migration_ops_quarantineitem WHERE migration = %s AND source = %s AND refused"
-            " AND status <> 'resolved' AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
-            [migration.name, migration.rows_from, _list(rows)],
-        )
-        return dict(cursor.fetchall())
 
 
 def forget(migration: AnyMigration, rows: Collection[str]) -> None:
@@ -188,12 +104,7 @@ def forget(migration: AnyMigration, rows: Collection[str]) -> None:
             "DELETE FROM migration_ops_lineage WHERE migration = %s AND source = %s AND row = ANY(%s)",
             [migration.name, migration.rows_from, list(rows)],
         )
-    _resolve(migration, rows, "The row is gone.")
-
-
-def forget_merges(migration: AnyMigration, keys: Collection[Any]) -> None:
-    """The documents of these keys are gone or made of one row now."""
-    _delete_merges(migration, [migration.encode_key(key) for key in keys])
+    quarantining.take_out(migration, rows, "The row is gone.")
 
 
 def old_keys(migration: AnyMigration, rows: Collection[str]) -> dict[str, str | None]:
@@ -202,7 +113,7 @@ def old_keys(migration: AnyMigration, rows: Collection[str]) -> dict[str, str | 
         cursor.execute(
             "SELECT row, key FROM migration_ops_lineage"
             " WHERE migration = %s AND source = %s AND row = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
-            [migration.name, migration.rows_from, _list(rows)],
+            [migration.name, migration.rows_from, json_list(rows)],
         )
         return dict(cursor.fetchall())
 
@@ -219,28 +130,11 @@ def unlike(migration: AnyMigration, batch: Batch[Any, Any]) -> set[Any]:
     return {link.key for link in batch.links if (link.key, link.fingerprint) not in recorded}
 
 
-def accepted_rows(migration_name: str, rows: Collection[str], *, source: str = "") -> dict[str, str]:
-    """Content fingerprint by row, for those of the rows that a person accepted to stay behind.
-
-    Args:
-        source: the real path of the file whose rows they are; "" for the legacy store.
-    """
-    if not rows:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT row, fingerprint FROM migration_ops_quarantineitem"
-            " WHERE migration = %s AND source = %s AND row = ANY(%s) AND status = 'accepted'",
-            [migration_name, source, list(rows)],
-        )
-        return dict(cursor.fetchall())
-
-
 def _without_standing_refusals(migration: AnyMigration, batch: Batch[Any, Any]) -> Batch[Any, Any]:
     """The batch without rows of which the modern database said what it still would say, and that were not written."""
     written = {document.key for document in batch.documents}
     only_known = [link for link in batch.links if link.key not in written]
-    refused = refused_rows(migration, [link.row for link in only_known])
+    refused = quarantining.refused_rows(migration, [link.row for link in only_known])
     standing = {link.row for link in only_known if refused.get(link.row) == link.fingerprint}
     return replace(batch, links=[link for link in batch.links if link.row not in standing]) if standing else batch
 
@@ -263,13 +157,6 @@ class _Known(NamedTuple):
     unsaid: list[str]
 
 
-def _record_written(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
-    """Whatever rows of these documents were in quarantine because they were refused, on whichever page they are."""
-    keys = _list(migration.encode_key(document.key) for document in batch.documents)
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITTEN, {"migration": migration.name, "source": migration.rows_from, "keys": keys})
-
-
 def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any], looked_at: Collection[Any]) -> _Known:
     encode = migration.encode_key
     entries: dict[str, tuple[str | None, str | None, str]] = {
@@ -280,81 +167,13 @@ def _record_lineage(migration: AnyMigration, batch: Batch[Any, Any], looked_at: 
         entries[rejection.row] = (key, rejection.code, rejection.fingerprint)
     keys, codes, fingerprints = zip(*entries.values(), strict=True) if entries else ((), (), ())
     said = {
-        "rows": _list(entries),
-        "keys": _list(keys),
-        "codes": _list(codes),
-        "fingerprints": _list(fingerprints),
-        "documents": _list(encode(document.key) for document in batch.documents),
-        "looked_at": _list(map(encode, looked_at)),
+        "rows": json_list(entries),
+        "keys": json_list(keys),
+        "codes": json_list(codes),
+        "fingerprints": json_list(fingerprints),
+        "documents": json_list(encode(document.key) for document in batch.documents),
+        "looked_at": json_list(map(encode, looked_at)),
     }
     with connection.cursor() as cursor:
         cursor.execute(_LINEAGE, {"migration": migration.name, "source": migration.rows_from, **said})
         return _Known(*cursor.fetchone())
-
-
-def _list(values: Iterable[str | None]) -> str:
-    return json.dumps(list(values), ensure_ascii=False)
-
-
-def _record_rejections(migration: AnyMigration, rejections: Collection[Rejection[Any]]) -> None:
-    by_row = {rejection.row: rejection for rejection in rejections}
-    columns = zip(
-        *(
-            (
-                said.row,
-                None if said.key is None else migration.encode_key(said.key),
-                said.code,
-                storable(said.message),
-                said.held_by,
-                storable(said.raw),
-                said.fingerprint,
-            )
-            for said in by_row.values()
-        ),
-        strict=True,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(_QUARANTINE, [migration.name, migration.rows_from, *(list(column) for column in columns)])
-
-
-def storable(text: str) -> str:
-    """PostgreSQL text has no NUL and no lone surrogate; a rejected row may, and is shown with escapes."""
-    return text.replace("\x00", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _resolve(migration: AnyMigration, rows: Collection[str], reason: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_RESOLVE, [reason, migration.name, migration.rows_from, _list(rows)])
-
-
-def _record_merges(migration: AnyMigration, batch: Batch[Any, Any]) -> None:
-    merged = {migration.encode_key(merge.key): merge for merge in batch.merges}
-    single = [key for document in batch.documents if (key := migration.encode_key(document.key)) not in merged]
-    _delete_merges(migration, single)
-    if merged:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _MERGES,
-                [
-                    migration.name,
-                    migration.rows_from,
-                    list(merged),
-                    [json.dumps(merge.rows) for merge in merged.values()],
-                    [_conflicts(merge) for merge in merged.values()],
-                ],
-            )
-
-
-def _conflicts(merge: Merge[Any]) -> str:
-    return json.dumps([asdict(conflict) for conflict in merge.conflicts], ensure_ascii=False)
-
-
-def _delete_merges(migration: AnyMigration, keys: list[str]) -> None:
-    if not keys:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM migration_ops_mergerecord"
-            " WHERE migration = %s AND source = %s AND key = ANY(ARRAY(SELECT json_array_elements_text(%s)))",
-            [migration.name, migration.rows_from, _list(keys)],
-        )

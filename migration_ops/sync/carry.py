@@ -16,7 +16,7 @@ from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, KeepsLegacyIds, LoadsRows, Side
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import BeforeImage
-from migration_ops.sync import bookkeeping, dirty, imported, refusals
+from migration_ops.sync import bookkeeping, dirty, imported, merges, refusals
 
 _LOADED = label("applier.loaded")
 _SAVED = label("applier.saved")
@@ -82,7 +82,7 @@ def from_legacy(
     failpoint(_SAVED)
     _refuse_if_overtaken(migration, Side.MODERN, keys, known)
     bookkeeping.record(migration, batch, looked_at=keys)
-    bookkeeping.forget_merges(migration, set(keys) - there.keys())
+    merges.forget(migration, set(keys) - there.keys())
     failpoint(_RECORDED)
 
 
@@ -200,7 +200,7 @@ def record_rows(migration: AnyMigration, keys: Collection[Any], *, among: Collec
     legacy = migration.legacy()
     after = legacy.load_rows(keys, among) if among and isinstance(legacy, LoadsRows) else legacy.load(keys)
     unsaid = bookkeeping.record(migration, after, looked_at=keys)
-    bookkeeping.forget_merges(migration, set(keys) - after.by_key().keys())
+    merges.forget(migration, set(keys) - after.by_key().keys())
     if unsaid:
         bookkeeping.forget(migration, unsaid - migration.legacy().keys_of(unsaid).keys())
     return after

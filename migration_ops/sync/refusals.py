@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from migration_ops.backfill.errors import sentence
 from migration_ops.definition import AnyMigration, Batch, Rejection, RowLink
 from migration_ops.models import QuarantineItem, QuarantineStatus
-from migration_ops.sync import bookkeeping
+from migration_ops.sync import bookkeeping, merges, quarantining
 
 
 def set_aside(
@@ -41,10 +41,10 @@ def set_aside(
     )
     held = [hold(leader, culprit.code, row, document.key, fingerprints.get(row, "")) for row in siblings]
     if not accepted:
-        bookkeeping.reopen(migration, fingerprints)
+        quarantining.reopen(migration, fingerprints)
     bookkeeping.record_rejections(migration, [culprit, *held])
-    bookkeeping.mark_refused(migration, fingerprints)
-    bookkeeping.forget_merges(migration, [document.key])
+    quarantining.mark_refused(migration, fingerprints)
+    merges.forget(migration, [document.key])
     return culprit, 1 + len(siblings)
 
 
@@ -69,7 +69,7 @@ def standing(migration: AnyMigration, links: Iterable[RowLink[Any]]) -> list[Row
     """Those of these rows that wait, or stay behind by a person's word, because the modern database refused them as
     they are now; a row of a document of which another one changed since is none of them."""
     by_row = {link.row: link for link in links}
-    unchanged = bookkeeping.refused_rows(migration, by_row)
+    unchanged = quarantining.refused_rows(migration, by_row)
     said = [link for row, link in by_row.items() if unchanged.get(row) == link.fingerprint]
     changed = {link.key for row, link in by_row.items() if unchanged.get(row) != link.fingerprint}
     return [link for link in said if link.key not in changed]
@@ -88,4 +88,4 @@ def _accepted_images(migration: AnyMigration, links: Collection[RowLink[Any]]) -
 
 
 def _image(migration: AnyMigration, document: Any) -> str:
-    return bookkeeping.storable(json.dumps(migration.image(document), ensure_ascii=False, default=str))
+    return quarantining.storable(json.dumps(migration.image(document), ensure_ascii=False, default=str))

@@ -29,7 +29,7 @@ from migration_ops.definition import (
 )
 from migration_ops.exceptions import Refused, UnusableInput
 from migration_ops.preparation import prepare
-from migration_ops.sync import bookkeeping, imported
+from migration_ops.sync import imported, quarantining
 from migration_ops.sync.imported import ModernBesideFile
 
 LONGEST_NAME = 1_000
@@ -166,7 +166,7 @@ class FileBesideLegacy:
         self, links: Collection[RowLink[Any]], documents: Mapping[Any, Any], messages: Mapping[Any, str]
     ) -> Iterator[Rejection[Any]]:
         rows = [link.row for link in links]
-        accepted = bookkeeping.accepted_rows(self.migration.name, rows, source=self.migration.rows_from)
+        accepted = quarantining.accepted_rows(self.migration.name, rows, source=self.migration.rows_from)
         for link in links:
             image = self.migration.image(documents[link.key])
             yield Rejection(

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from migration_ops.definition import AnyMigration
-from migration_ops.sync import dirty
+from migration_ops.sync import claims, dirty
 from tests.engine.syncing import rows, run
 from tests.notes.migration import notes as migration
 from tests.notes.note import NoteKey
@@ -76,13 +76,13 @@ def test_a_row_is_found_through_its_key(long_list: AnyMigration) -> None:
 
 def test_the_oldest_notices_are_taken_without_looking_at_all_of_them(long_list: AnyMigration) -> None:
     now = dirty.now()
-    assert len(dirty.claim(long_list, 10, noted=now, due=now + LATER)) == 10
-    assert pages(lambda: dirty.claim(long_list, 10, noted=now, due=now + LATER)) < FEW
+    assert len(claims.claim(long_list, 10, noted=now, due=now + LATER)) == 10
+    assert pages(lambda: claims.claim(long_list, 10, noted=now, due=now + LATER)) < FEW
 
 
 def test_a_short_list_is_worked_off_although_others_have_long_ones(long_list: AnyMigration) -> None:
     third, now = replace(long_list, name="third"), dirty.now()
     with transaction.atomic():
-        assert len(dirty.claim(third, 10, noted=now, due=now + LATER)) == 3
-        assert pages(lambda: dirty.claim(third, 10, noted=now, due=now + LATER)) < FEW
-    assert pages(lambda: dirty.noted(third, due=now + LATER)) < FEW
+        assert len(claims.claim(third, 10, noted=now, due=now + LATER)) == 3
+        assert pages(lambda: claims.claim(third, 10, noted=now, due=now + LATER)) < FEW
+    assert pages(lambda: claims.noted(third, due=now + LATER)) < FEW

@@ -9,7 +9,7 @@ from django.db import connection
 
 from migration_ops.definition import Batch, CapturedTable, Cursor, Page, Rejection, RowLink, Saved, Span
 from migration_ops.exceptions import UnusableInput
-from migration_ops.sync.bookkeeping import accepted_rows
+from migration_ops.sync.quarantining import accepted_rows
 from tests.notes.note import Assembled, Note, NoteKey, Row, assemble, reject
 
 COLUMNS = "id, notebook, title, body"
