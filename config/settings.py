@@ -170,6 +170,7 @@ RQ = {"WORKER_CLASS": "migration_ops.worker.ReportingWorker"}
 LANGUAGES = [("ko", "한국어"), ("en", "English")]
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", {"": "ko", "ko": "ko", "en": "en"})
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = env.time_zone("TIME_ZONE", default="Asia/Seoul")
 USE_TZ = True
 

@@ -5,6 +5,7 @@ Whatever changes it goes through the services, which hold the locks and write th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -124,11 +125,20 @@ class MergeRecordAdmin(ReadOnlyAdmin):
     search_fields = ["key"]
 
 
+class VerbFilter(admin.AllValuesFieldListFilter):
+    """What was done, in words."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": wording.verb(str(choice["display"]))}
+
+
 @admin.register(HistoryEntry)
 class HistoryEntryAdmin(ReadOnlyAdmin):
     list_display = ["id", "at", "migration", "actor", "done", "came_from", "went_to", "reason"]
-    list_filter = ["migration", "verb"]
+    list_filter = ["migration", ("verb", VerbFilter)]
     search_fields = ["actor", "reason"]
+    ordering = ["-id"]
 
     @admin.display(description=_("what"), ordering="verb")
     def done(self, entry: HistoryEntry) -> Text:

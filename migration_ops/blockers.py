@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from migration_ops import moment
 from migration_ops.sentence import Sentence, joined, said
 
 
@@ -29,9 +30,9 @@ class Blocker:
     def __str__(self) -> str:
         parts = [part for part in (self.application and f"{self.application!r}", self.role, self.state) if part]
         if self.transaction_since:
-            parts.append(said("transaction since %(time)s", time=f"{self.transaction_since:%Y-%m-%d %H:%M:%S %Z}"))
+            parts.append(said("transaction since %(time)s", time=moment.shown(self.transaction_since)))
         if self.query_since:
-            parts.append(said("query since %(time)s", time=f"{self.query_since:%H:%M:%S}"))
+            parts.append(said("query since %(time)s", time=moment.shown(self.query_since)))
         return said("pid %(pid)s (%(what)s)", pid=str(self.pid), what=joined(parts, by=", "))
 
 

@@ -88,6 +88,11 @@ def entries(migration: AnyMigration) -> QuerySet[HistoryEntry]:
     return HistoryEntry.objects.filter(migration=migration.name).order_by("-id")
 
 
+def vouched_for(entry: HistoryEntry) -> list[str]:
+    """Ids of the gates that were closed at this entry and that somebody vouched for."""
+    return [str(gate["id"]) for gate in entry.evidence.get("gates") or () if gate.get("waived")]
+
+
 # Recomputed from the fields and not with the trigger's function, which could have been replaced. Entries are numbered
 # without gaps, so the n-th has the number n; a smaller n means that one before it is missing.
 _VERIFY = f"""

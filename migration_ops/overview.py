@@ -13,8 +13,9 @@ from django.db.models import Count
 
 from migration_ops import gates, history, stages, state
 from migration_ops.definition import AnyMigration
+from migration_ops.gates import opening
 from migration_ops.models import UNSETTLED, Difference, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
-from migration_ops.rollout import way_back
+from migration_ops.rollout import plan, standing, way_back
 from migration_ops.state import State
 
 HISTORY_SHOWN = 5
@@ -40,8 +41,8 @@ def way_back_of(migration: AnyMigration) -> dict[str, Any]:
 
 
 def placed(now: State) -> dict[str, Any]:
-    """The stage and where one can go from it."""
-    following = stages.next_stage(now.stage)
+    """The stage and where one can go from it: `next` is the stage after it, `next_step` what the plan does next."""
+    following, step = stages.next_stage(now.stage), plan.following(now)
     return {
         "migration": now.name,
         "stage": now.stage.value,
@@ -51,6 +52,7 @@ def placed(now: State) -> dict[str, Any]:
         "version": now.version,
         "capture_since": now.capture_since and now.capture_since.isoformat(),
         "next": following and following.value,
+        "next_step": step and str(step),
         "back_to": [earlier.value for earlier in stages.earlier_stages(now.stage)],
     }
 
@@ -62,10 +64,17 @@ def gates_ahead(migration: AnyMigration, now: State) -> list[dict[str, Any]]:
     return [gate.as_dict() for gate in gates.evaluate(migration, step.gates)] if step else []
 
 
+def gates_of_plan(migration: AnyMigration, now: State) -> list[dict[str, Any]]:
+    """The gates of what the plan does next, with the overrides in force."""
+    step = plan.following(now)
+    return [gate.as_dict() for gate in opening.look(migration, now, plan.passage(step))] if step else []
+
+
 def everything(migration: AnyMigration) -> dict[str, Any]:
     """All there is to know at a glance."""
     return {
-        **stage(migration),
+        **stage(migration, with_gates=False),
+        "gates": gates_of_plan(migration, state.read(migration)),
         "runs": {kind.value: last_run(migration, kind) for kind in RunKind},
         "dirty": dirty(migration),
         "quarantine": quarantine(migration),
@@ -138,15 +147,4 @@ def quarantine(migration: AnyMigration) -> dict[str, Any]:
 
 def last_entries(migration: AnyMigration, count: int = HISTORY_SHOWN) -> list[dict[str, Any]]:
     """The latest entries of the history, the latest first."""
-    return [
-        {
-            "number": entry.pk,
-            "at": entry.at.isoformat(),
-            "actor": entry.actor,
-            "verb": entry.verb,
-            "from": entry.from_stage,
-            "to": entry.to_stage,
-            "reason": entry.reason,
-        }
-        for entry in history.entries(migration)[:count]
-    ]
+    return [standing.entry(each) for each in history.entries(migration)[:count]]

@@ -17,8 +17,8 @@ from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from migration_ops import moment
 from migration_ops.exceptions import LeaseHeld, LeaseLost
 from migration_ops.models import RunRange
 
@@ -76,7 +76,7 @@ class Holder:
     until: datetime
 
     def __str__(self) -> str:
-        return f"{self.owner} until {timezone.localtime(self.until):%Y-%m-%d %H:%M:%S %Z}"
+        return f"{self.owner} until {moment.shown(self.until)}"
 
 
 def this_process() -> str:

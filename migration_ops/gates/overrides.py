@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 from django.db.models import DateTimeField, ExpressionWrapper, Value
 from django.db.models.functions import Now
-from django.utils.timezone import localtime
 
-from migration_ops import stages
+from migration_ops import moment, stages
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ReasonMissing
@@ -80,6 +79,6 @@ def _sentence(override: GateOverride) -> Sentence:
     return said(
         "%(actor)s vouches for it until %(time)s: %(reason)s",
         actor=override.actor,
-        time=f"{localtime(override.expires_at):%Y-%m-%d %H:%M}",
+        time=moment.shown(override.expires_at),
         reason=override.reason,
     )

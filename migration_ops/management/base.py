@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
 import signal
 import sys
 from abc import abstractmethod
@@ -17,12 +18,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, OperationalError, ProgrammingError
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from migration_ops import registry
 from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError
 from migration_ops.observe import metrics
+
+_PIPED = 80
+"""Columns where nobody says how many there are."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -135,9 +140,12 @@ class OperatorCommand(BaseCommand):
     def _rendered(self, parts: tuple[RenderableType, ...]) -> str:
         on_terminal = self.stdout.isatty()
         buffer = io.StringIO()
-        console = Console(file=buffer, force_terminal=on_terminal, width=None if on_terminal else 120, highlight=False)
+        console = Console(file=buffer, force_terminal=on_terminal, highlight=False)
+        if not on_terminal and "COLUMNS" not in os.environ:
+            console.width = _PIPED
         for part in parts:
-            console.print(part)
+            # A sentence in a pipe stays one line, so that it can be searched for.
+            console.print(part, soft_wrap=not on_terminal and isinstance(part, str | Text))
         return buffer.getvalue()
 
 

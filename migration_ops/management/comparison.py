@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migration_ops.definition import Stray
+from migration_ops.management.presentation import some
 from migration_ops.verify.compare import Tally
 from migration_ops.verify.journal import LEGACY_PASS, TOUCHED_PASS
 from migration_ops.verify.repair import Action
@@ -61,7 +62,7 @@ def _table(report: Report) -> Table:
         "mismatched": f"{tally.mismatched:,}",
         "missing in modern": f"{tally.missing_in_modern:,}",
         "missing in legacy": f"{tally.missing_in_legacy:,}",
-        "rows in quarantine": f"{tally.rows_quarantined:,}",
+        "rows left out, in quarantine": f"{tally.rows_quarantined:,}",
         "marks legacy / modern / equal": f"{tally.cells_legacy:,} / {tally.cells_modern:,} / {tally.cells_equal:,}",
         "success rate": "–" if rate is None else f"{_percent(rate)} %",
         "seconds": f"{report.validation.seconds:.1f}",
@@ -84,10 +85,11 @@ def _closing(
         yield Text(f"Incomplete: {reason}", style="yellow")
     if validation.power is not None:
         yield Text(
-            f"A clean sample of this size would have met a share of {validation.power:.6f} with 95 % confidence."
+            f"Had {validation.power:.4%} or more of them differed, a sample of this size would have shown it with 95 %"
+            " confidence."
         )
     for stray in validation.strays:
-        yield Text(f"  {stray.rows:,} rows of {stray.table} belong to nothing, e.g. id {stray.example}")
+        yield Text(f"  {some(stray.rows, 'row')} of {stray.table} that belong to nothing, e.g. id {stray.example}")
     for difference in first[:SHOWN]:
         yield Text(_line(difference))
     if len(first) > SHOWN:
@@ -105,14 +107,29 @@ def _closing(
         yield Text(f"  Would {_DOES[action]}: {key}")
     for stray, action in stray_actions(report) if report.dry_run else ():
         if action is Action.DELETE:
-            yield Text(f"  Would remove {stray.rows:,} rows of {stray.table} that belong to nothing")
-    new = sum(validation.unrecorded.values())
-    if validation.quarantine_open > new:
-        yield Text(f"{validation.quarantine_open - new:,} rows are in quarantine: manage.py quarantine list")
-    if new:
-        yield Text(f"{new:,} rows belong into quarantine; without --dry-run they are put there.")
+            yield Text(f"  Would remove {some(stray.rows, 'row')} of {stray.table} that belong to nothing")
+    yield from map(Text, _left_out(report))
     for path in written:
         yield Text(f"Report: {path}")
+
+
+def _left_out(report: Report) -> Iterator[str]:
+    """Why rows of legacy were not compared, and what that means."""
+    new = sum(report.validation.unrecorded.values())
+    waiting = report.validation.quarantine_open - new
+    if waiting:
+        verb = "waits" if waiting == 1 else "wait"
+        yield f"{some(waiting, 'row')} in quarantine {verb} for a decision; not compared: manage.py quarantine list"
+    if new:
+        verb = "belongs" if new == 1 else "belong"
+        yield f"{some(new, 'row')} {verb} into quarantine; without --dry-run that is noted."
+    accepted = sum(line["accepted"] for line in report.quarantine())
+    if accepted:
+        verb = "was" if accepted == 1 else "were"
+        yield (
+            f"{some(accepted, 'row')} of legacy {verb} accepted by a person to stay behind: not compared, and no"
+            " difference."
+        )
 
 
 def stray_actions(report: Report) -> list[tuple[Stray, Action]]:
@@ -127,9 +144,9 @@ def _repaired(report: Report) -> str:
         return ""
     would = "Would have written" if report.dry_run else "Written"
     sentence = f"{would} {done.saved:,}, removed {done.deleted:,} in the {done.side.value} store"
-    sentence += f"; {done.kept:,} extras kept, {done.gone:,} equal by now, {len(done.failed):,} failed."
+    sentence += f"; {some(done.kept, 'extra')} kept, {done.gone:,} equal by now, {len(done.failed):,} failed."
     if done.strays.removed and not report.dry_run:
-        sentence += f" {done.strays.removed:,} rows that belonged to nothing removed."
+        sentence += f" {some(done.strays.removed, 'row')} that belonged to nothing removed."
     return sentence
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+
+from migration_ops import moment
+from migration_ops.gates.figures import figures
+from migration_ops.management.rows import Rows
 
 COLOURS = {
     "pass": "green",
@@ -23,17 +27,53 @@ def coloured(word: str) -> str:
     return f"[{COLOURS.get(word, 'default')}]{escape(word)}[/]"
 
 
-def gate_table(found: Iterable[Mapping[str, Any]]) -> Table:
-    """Gates with their verdicts and sentences."""
-    table = Table("gate", "verdict", "what was found", title="Gates of the next step", title_justify="left")
+def some(count: int, one: str, many: str = "") -> str:
+    """So many of something: `1 row`, `1,200 rows`, `2 families`. Most words take an s in the plural."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def when(at: str) -> str:
+    """A moment that JSON has, as people read it."""
+    return moment.shown(datetime.fromisoformat(at))
+
+
+def gate_rows(found: Iterable[Mapping[str, Any]], *, step: str) -> Rows:
+    """Gates with their verdicts, sentences and numbers; who vouches for one that is closed stands with it."""
+    rows = Rows("gate", "verdict", "what was found", title=f"Gates of the step to {step}", prose=("what was found",))
     for gate in found:
-        table.add_row(escape(gate["id"]), coloured(str(gate["verdict"])), escape(gate["message"]))
-    return table
+        said = [escape(gate["message"])]
+        if gate["waived"]:
+            said.append(f"[yellow]Waived: {escape(gate['waived'])}[/]")
+        numbers = " · ".join(f"{name} {value}" for name, value in figures(gate))
+        if numbers:
+            said.append(f"[dim]{escape(numbers)}[/]")
+        rows.add(escape(gate["id"]), coloured(str(gate["verdict"])), "\n".join(said))
+    return rows
+
+
+def history_rows(entries: Iterable[Mapping[str, Any]]) -> Rows:
+    """Entries of the history as `rollout.standing` has them, in this order: when, what, and what changed by it."""
+    rows = Rows("when", "who", "what", "change", "why", "vouched for", title="History", prose=("who", "why"))
+    for each in entries:
+        cells = (each["actor"], each["verb"], _change(each), each["reason"], "\n".join(each["vouched_for"]))
+        rows.add(when(each["at"]), *map(escape, cells))
+    return rows
+
+
+def _change(entry: Mapping[str, Any]) -> str:
+    """From where to where; nothing of what stayed as it was."""
+    said = []
+    if entry["from"] != entry["to"]:
+        said.append(f"{entry['from'] or '–'} → {entry['to'] or '–'}")
+    before, after = entry["from_percent"], entry["to_percent"]
+    if before != after and None not in (before, after):
+        said.append(f"{before:g} % → {after:g} %")
+    return "\n".join(said)
 
 
 def stage_sentences(shown: Mapping[str, Any]) -> tuple[str, ...]:
     """Where a migration stands and where it can go, a sentence each."""
-    ahead = f"next {shown['next']}" if shown["next"] else "this is the last stage"
+    ahead = f"next {shown['next_step']}" if shown["next_step"] else "this is the last stage"
     back_to = f"back to {', '.join(shown['back_to'])}" if shown["back_to"] else "nowhere to go back to"
     lines = [f"{escape(shown['migration'])} is at [bold]{shown['stage']}[/] ({ahead}; {back_to})."]
     if shown["stage"] == "ramp":
@@ -43,8 +83,9 @@ def stage_sentences(shown: Mapping[str, Any]) -> tuple[str, ...]:
     if shown["kill"]:
         lines.append("[red]Killed: every read is answered by legacy.[/]")
     behind = shown.get("way_back") or {}
-    if behind.get("waiting"):
-        lines.append(f"[yellow]{behind['waiting']} changes of modern have not reached legacy yet.[/]")
+    if waiting := behind.get("waiting"):
+        verb = "has" if waiting == 1 else "have"
+        lines.append(f"[yellow]{some(waiting, 'change')} of modern {verb} not reached legacy yet.[/]")
     lines += [
         f"[red]Legacy could not hold {', '.join(map(str, list(each.values())[:-1]))}:[/] {escape(each['reason'])}"
         for each in behind.get("examples", ())[:10]

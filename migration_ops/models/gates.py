@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from migration_ops import moment
+
 
 class GateReading(models.Model):
     """One gate as the evaluator found it once; kept for `metrics_retention`."""
@@ -29,7 +31,7 @@ class GateReading(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.gate}: {self.verdict}"
+        return f"{moment.shown(self.at)} {self.gate}: {self.verdict}"
 
 
 class GateOverride(models.Model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from migration_ops import moment
+
 
 class HistoryEntry(models.Model):
     """One event. A trigger `ENABLE ALWAYS` fills in `previous_hash` and `hash`; it refuses update, delete, truncate."""
@@ -28,7 +30,7 @@ class HistoryEntry(models.Model):
         indexes = [models.Index(fields=["migration", "id"], name="history_by_migration")]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.migration} {self.verb}"
+        return f"{moment.shown(self.at)} {self.migration} {self.verb}"
 
 
 class HistoryHead(models.Model):

@@ -6,6 +6,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from migration_ops import moment
+
 BUCKETS = 322
 """As many as `observe.histogram` has; the database refuses any other number, so that none is read by wrong bounds."""
 
@@ -45,7 +47,7 @@ class Metric(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.minute:%Y-%m-%d %H:%M} {self.name} {self.side} {self.outcome}: {self.count}"
+        return f"{moment.shown(self.minute)} {self.name} {self.side} {self.outcome}: {self.count}"
 
 
 class MetricTotal(models.Model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from migration_ops import moment
+
 
 class ComparedUpTo(models.Model):
     """Whatever a transaction before `seen` wrote to either store was compared.
@@ -24,7 +26,7 @@ class ComparedUpTo(models.Model):
         verbose_name_plural = _("moments up to which everything was compared")
 
     def __str__(self) -> str:
-        return f"{self.migration}: {self.at:%Y-%m-%d %H:%M}"
+        return f"{self.migration}: {moment.shown(self.at)}"
 
 
 class TouchedKey(models.Model):

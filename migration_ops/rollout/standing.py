@@ -90,6 +90,7 @@ def entry(found: HistoryEntry) -> dict[str, Any]:
         "from_percent": _number(before.get("percent")),
         "to_percent": _number(after.get("percent")),
         "reason": found.reason,
+        "vouched_for": history.vouched_for(found),
         "gates": [
             {name: gate.get(name) for name in ("id", "verdict", "value", "n", "k", "threshold", "bound", "waived")}
             for gate in found.evidence.get("gates") or ()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.template.loader import get_template
-from django.utils import timezone
 
+from migration_ops import moment
 from migration_ops.exceptions import UnusableInput
 from migration_ops.verify.report import Report
 
@@ -126,8 +126,8 @@ def _write_html(report: Report, file: TextIO) -> None:
             "validation": validation,
             "verdict": report.verdict(),
             "tone": {0: "good", 3: "good", 1: "unsure"}.get(int(report.exit_code), "bad"),
-            "started_at": timezone.localtime(validation.run.started_at),
-            "ended_at": timezone.localtime(validation.ended_at),
+            "started_at": moment.shown(validation.run.started_at),
+            "ended_at": moment.shown(validation.ended_at),
             "quarantine": report.quarantine(),
             "has_conflicts": any(True for _ in report.conflicts()),
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from migration_ops.dashboard import Room
 from migration_ops.definition import Side
@@ -27,10 +28,12 @@ def served(room: Room) -> tuple[Fact, ...]:
     if now.canary_percent:
         found.append(Fact(_("canaries' share"), wording.percent(now.canary_percent)))
     if who.canary_users or who.canary_groups:
-        people = _("%(users)d users, %(groups)d groups") % {
-            "users": who.canary_users,
-            "groups": who.canary_groups,
-        }
+        people = ", ".join(
+            (
+                ngettext("%(n)d user", "%(n)d users", who.canary_users) % {"n": who.canary_users},
+                ngettext("%(n)d group", "%(n)d groups", who.canary_groups) % {"n": who.canary_groups},
+            )
+        )
         found.append(Fact(_("canaries by name"), people, flags))
         found.append(_people(now))
     if now.canary_header:
@@ -63,9 +66,12 @@ def backfill(room: Room) -> list[Fact]:
         return [Fact(label, _("none yet"), rows("run", migration__exact=room.migration.name, kind__exact="backfill"))]
     progress = grouped(run["rows"])
     if run["rows_expected"]:
-        progress = _("%(rows)s of %(expected)s rows (%(share)s)") % {
+        expected = run["rows_expected"]
+        progress = ngettext(
+            "%(rows)s of %(expected)s row (%(share)s)", "%(rows)s of %(expected)s rows (%(share)s)", expected
+        ) % {
             "rows": progress,
-            "expected": grouped(run["rows_expected"]),
+            "expected": grouped(expected),
             "share": wording.percent(round(Decimal(str(run["share"])) * 100, 1)),
         }
     note = run["hold_reason"] or run["error"]
@@ -91,7 +97,9 @@ def _comparison(room: Room, run: Mapping[str, Any] | None, label: str, none: str
     compared = result.get(f"{room.migration.plural}_compared")
     unequal = sum(int(result.get(each) or 0) for each in MISMATCHES)
     if compared is not None:
-        said = _("%(status)s: %(unequal)s of %(compared)s differ") % {
+        said = ngettext(
+            "%(status)s: %(unequal)s of %(compared)s differs", "%(status)s: %(unequal)s of %(compared)s differ", unequal
+        ) % {
             "status": said,
             "unequal": grouped(unequal),
             "compared": grouped(compared),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
-from migration_ops import stages
+from migration_ops import history, moment, stages
 from migration_ops.dashboard import Room, Switch
 from migration_ops.definition import AnyMigration
 from migration_ops.state import State
@@ -26,31 +27,36 @@ class Standing:
     stage: str
     hold: bool
     kill: bool
-    changed_at: datetime | None
+    changed_at: str
 
 
 def standing(migration: AnyMigration, now: State) -> Standing:
-    return Standing(migration.name, migration.label, wording.stage(now), now.hold, now.kill, now.changed_at)
+    return Standing(migration.name, migration.label, wording.stage(now), now.hold, now.kill, _when(now.changed_at))
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One stage on the rail; `place` is `past`, `here`, `next` or `ahead`."""
+    """One stage on the rail; `place` is `past`, `here`, `next` or `ahead`.
+
+    `note` says that it is here, and what is next where the plan's next step is to it.
+    """
 
     id: str
     label: Text
     place: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchView:
     """An entry of the history."""
 
-    at: datetime
+    at: str
     verb: Text
     actor: str
     reason: str
     change: str
+    vouched_for: str
     link: str
 
 
@@ -59,7 +65,7 @@ class Live:
     """All of the control room that changes by the second."""
 
     now: State
-    at: datetime
+    at: str
     headline: str
     meaning: Text
     rail: tuple[Rung, ...]
@@ -86,10 +92,10 @@ def live(room: Room) -> Live:
     gates = tuple(gate_views.gate(each) for each in room.gates)
     return Live(
         now=now,
-        at=room.at,
+        at=moment.shown(room.at),
         headline=wording.stage(now),
         meaning=wording.MEANINGS[now.stage],
-        rail=_rail(now),
+        rail=_rail(room),
         following=_following(room),
         modern=float(room.served.modern),
         legacy=float(room.served.legacy),
@@ -111,17 +117,26 @@ def live(room: Room) -> Live:
     )
 
 
-def _rail(now: State) -> tuple[Rung, ...]:
-    here = now.stage.position
+def _rail(room: Room) -> tuple[Rung, ...]:
+    """The stages; what is next is what the plan says, which at `ramp` may be a further percentage of it."""
+    here, following = room.now.stage, room.following
 
-    def place(position: int) -> str:
-        if position < here:
-            return "past"
-        if position == here:
-            return "here"
-        return "next" if position == here + 1 else "ahead"
+    def rung(stage: stages.Stage) -> Rung:
+        place = "past" if stage.position < here.position else "ahead"
+        note = ""
+        if stage is here:
+            place, note = "here", _("here")
+            if following is not None and following.stage is here:
+                note = _("here, next %(percent)s") % {"percent": wording.percent(following.percent)}
+        elif following is not None and following.stage is stage:
+            place, note = "next", _("next")
+        return Rung(stage.value, wording.STAGES[stage], place, note)
 
-    return tuple(Rung(each.value, wording.STAGES[each], place(each.position)) for each in stages.ORDER)
+    return tuple(rung(stage) for stage in stages.ORDER)
+
+
+def _when(at: datetime | None) -> str:
+    return "" if at is None else moment.shown(at)
 
 
 def _following(room: Room) -> str:
@@ -140,10 +155,11 @@ def _switch(switch: Switch) -> SwitchView:
     if switch.percent is not None:
         moved.append(" → ".join(wording.percent(percent) for percent in switch.percent))
     return SwitchView(
-        at=entry.at,
+        at=moment.shown(entry.at),
         verb=wording.verb(entry.verb),
         actor=entry.actor,
         reason=entry.reason,
         change=", ".join(moved),
+        vouched_for=", ".join(str(wording.GATES.get(gate, gate)) for gate in history.vouched_for(entry)),
         link=reverse("admin:migration_ops_historyentry_change", args=[entry.pk]),
     )

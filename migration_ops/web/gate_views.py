@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.translation import gettext as _
 
 from migration_ops.gates import Gate
+from migration_ops.gates.figures import figures
 from migration_ops.web import wording
 from migration_ops.web.wording import Text
 
@@ -22,22 +22,13 @@ class GateView:
     tone: str
     sentence: str
     waived: str
-    evidence: tuple[tuple[Text, str], ...]
+    evidence: tuple[tuple[str, str], ...]
 
 
 def gate(found: Gate) -> GateView:
     """The view of a gate."""
     tones = {"pass": "good", "fail": "bad", "error": "bad", "inconclusive": "unsure"}
-    evidence: tuple[tuple[Text, Any], ...] = (
-        (_("value"), found.value),
-        (_("looked at"), found.n),
-        (_("bad ones"), found.k),
-        (_("threshold"), found.threshold),
-        (_("bound"), found.bound),
-    )
-    shown = [(label, wording.measured(value)) for label, value in evidence if value is not None]
-    if found.age is not None:
-        shown.append((_("age"), wording.age(found.age)))
+    numbers = figures(found.as_dict())
     return GateView(
         id=found.id,
         label=wording.GATES.get(found.id, found.id),
@@ -45,5 +36,5 @@ def gate(found: Gate) -> GateView:
         tone="unsure" if found.waived else tones[found.verdict.value],
         sentence=wording.translated(found.message),
         waived=wording.translated(found.waived),
-        evidence=tuple(shown),
+        evidence=tuple((wording.translated(name), wording.translated(number)) for name, number in numbers),
     )

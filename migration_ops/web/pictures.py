@@ -57,7 +57,7 @@ def charts(migration: AnyMigration, day: Day) -> tuple[Chart, ...]:
     return (
         Chart(
             title=_("Reads by store"),
-            summary=_("%(legacy)s reads answered by legacy, %(modern)s by modern")
+            summary=_("answered by legacy: %(legacy)s, by modern: %(modern)s")
             % {
                 "legacy": grouped(sum(legacy)),
                 "modern": grouped(sum(modern)),
@@ -82,7 +82,7 @@ def charts(migration: AnyMigration, day: Day) -> tuple[Chart, ...]:
         ),
         Chart(
             title=_("Second writes"),
-            summary=_("%(writes)s attempted, %(failed)s not in both stores at once")
+            summary=_("attempted: %(writes)s, not in both stores at once: %(failed)s")
             % {
                 "writes": grouped(sum(day.writes)),
                 "failed": grouped(sum(day.failed)),

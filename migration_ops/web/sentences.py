@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from migration_ops import conf
 from migration_ops.definition import AnyMigration
+from migration_ops.rollout import wording as rollout_wording
 from migration_ops.rollout.control import Change
 from migration_ops.state import State
 from migration_ops.web import wording
@@ -57,27 +58,11 @@ def would(action: Action, change: Change) -> str:
         return _("Would waive the closed gates of the next step for %(time)s, as far as one can vouch for them.") % {
             "time": wording.duration(conf.settings().override_lifetime)
         }
-    if change.is_nothing:
-        return _("Nothing to do: %(now)s.") % {"now": wording.place(change.before)}
-    if change.named:
-        return _("Would name as canaries: %(named)s; %(after)s.") % _naming(change)
-    return _("Would move from %(before)s to %(after)s.") % _places(change)
+    return wording.translated(rollout_wording.would(change))
 
 
 def done(migration: AnyMigration, action: Action, change: Change) -> str:
     """What was done."""
     if action.verb == VOUCHING:
         return _("You vouch for the closed gates of the next step of %(migration)s.") % {"migration": migration.name}
-    if change.is_nothing:
-        return _("Nothing to do: %(now)s.") % {"now": wording.place(change.before)}
-    if change.named:
-        return _("Named as canaries: %(named)s; %(after)s.") % _naming(change)
-    return _("Moved from %(before)s to %(after)s.") % _places(change)
-
-
-def _places(change: Change) -> dict[str, str]:
-    return {"before": wording.place(change.before), "after": wording.place(change.after)}
-
-
-def _naming(change: Change) -> dict[str, str]:
-    return {"named": ", ".join(change.named), "after": wording.place(change.after)}
+    return wording.translated(rollout_wording.done(change))

@@ -179,20 +179,6 @@ def stage(now: State) -> str:
     return _("%(stage)s at %(percent)s") % {"stage": name, "percent": percent(now.percent)}
 
 
-def place(now: State) -> str:
-    """All that a change can be about, short; in English as `manage.py rollout` says it."""
-    said = [_("%(stage)s at %(percent)s") % {"stage": STAGES[now.stage], "percent": percent(now.percent)}]
-    said += [word for word, on in ((_("on hold"), now.hold), (_("killed"), now.kill)) if on]
-    canaries = [name for name in (now.canary_header, now.canary_cookie) if name]
-    if now.canary_percent:
-        canaries.append(percent(now.canary_percent))
-    if now.named:
-        canaries.append(_("by name"))
-    if canaries:
-        said.append(_("canaries %(canaries)s") % {"canaries": _(" and ").join(canaries)})
-    return ", ".join(said)
-
-
 def milliseconds(seconds: float | None) -> str:
     """A latency; a dash where none was measured."""
     if seconds is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -96,6 +97,26 @@ def test_what_others_do_appears_by_itself(visit: Visit) -> None:
     act(page, "unkill")
     assert not state.read(boards).kill
     assert problems == []
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_on_a_phone_the_history_is_read_without_moving_sideways(visit: Visit, language: str) -> None:
+    reason = "because " + "it-was-seen-" * 20
+    control.set_percent(boards, Decimal(20), actor="ops", reason=reason, override=True)
+    page = visit("viewers", language=language, viewport=PHONE)
+    history = page.locator(".history")
+    expect(history.locator("tbody tr").first).to_contain_text(reason)
+    beyond = history.evaluate(
+        "table => [...table.querySelectorAll('tbody *')].filter(each => each.getBoundingClientRect().width"
+        " && (each.getBoundingClientRect().right > innerWidth || each.scrollWidth > each.clientWidth + 1)"
+        " && getComputedStyle(each).display !== 'inline').map(each => each.outerHTML)"
+    )
+    assert beyond == []
+    heads = history.locator("tbody tr").first.locator("[data-head]")
+    shown = heads.evaluate_all("cells => cells.map(cell => getComputedStyle(cell, '::before').content)")
+    named = heads.evaluate_all("cells => cells.map(cell => cell.dataset.head)")
+    assert len(named) == 6
+    assert all(name in content for name, content in zip(named, shown, strict=True))
 
 
 @pytest.mark.parametrize("verb", ["kill", "rollback"])

@@ -25,8 +25,9 @@ from migration_ops.rollout import control, routing
 from migration_ops.rollout.control import Canaries
 from migration_ops.stages import Stage
 from migration_ops.state import State
+from migration_ops.web import wording
 from tests.engine.staff import confirm, member, press, room
-from tests.engine.syncing import begin_dual_write, command, go_to_ramp
+from tests.engine.syncing import begin_dual_write, command, go_to_ramp, run
 from tests.notes import schema
 
 
@@ -124,9 +125,25 @@ def test_who_may_not_see_the_state_may_not_see_the_control_room(busy: AnyMigrati
 def test_the_rail_says_where_we_are_and_what_is_next(busy: AnyMigration) -> None:
     shown = page(member("viewers"), busy)
     places = re.findall(r'<li class="(past|here|next|ahead)"', shown)
-    assert places == ["past"] * 3 + ["here", "next"] + ["ahead"] * 3
+    assert places == ["past"] * 3 + ["here"] + ["ahead"] * 4
     assert 'class="here" aria-current="step"' in shown
+    assert "<small>here, next 5 %</small>" in shown
     assert "Gates of the next step: ramp at 5 %" in shown
+    run("UPDATE migration_ops_migrationstate SET percent = 100, version = version + 1")
+    shown = page(member("viewers"), busy)
+    assert re.findall(r'<li class="(past|here|next|ahead)"', shown)[3:] == ["here", "next", *["ahead"] * 3]
+    assert re.findall(r"<small>(here.*|next)</small></li>", shown) == ["here", "next"]
+
+
+def test_the_history_says_which_gates_somebody_vouched_for(busy: AnyMigration) -> None:
+    control.vouch(busy, actor="ops", reason="seen by two")
+    shown = page(member("viewers"), busy)
+    entry = HistoryEntry.objects.latest("id")
+    line = next(line for line in shown.splitlines() if f"/historyentry/{entry.pk}/change/" in line)
+    (cell,) = re.findall(r'data-head="Vouched for">([^<]*)<', line.split("</tr>")[0])
+    waived = [gate["id"] for gate in entry.evidence["gates"] if gate["waived"]]
+    assert cell == ", ".join(str(wording.GATES[gate]) for gate in waived)
+    assert "Lag" in cell
 
 
 def test_who_is_served_from_where(busy: AnyMigration) -> None:
@@ -217,14 +234,16 @@ def test_the_history_says_from_where_to_where_who_and_why(busy: AnyMigration) ->
     shown = page(member("viewers"), busy)
     entry = HistoryEntry.objects.filter(verb="set").get()
     line = next(line for line in shown.splitlines() if f"/historyentry/{entry.pk}/change/" in line)
-    assert all(said in line for said in ("<td>set</td>", "5 % → 2 %", "ops", "too many"))
+    assert all(said in line for said in (">set</td>", "5 % → 2 %", "ops", "too many"))
 
 
 def test_gates_are_shown_with_sentence_and_numbers(busy: AnyMigration) -> None:
     shown = page(member("viewers"), busy)
     gate = next(each for each in shown.split("<li class=") if "quarantine_decided" in each)
     assert "1 quarantined row waits for a decision" in gate
-    assert [part in gate for part in ("value <b>1</b>", "looked at <b>1</b>", "threshold <b>0</b>")] == [True] * 3
+    assert [part in gate for part in ("value <b>1 row</b>", "looked at <b>1 row</b>", "threshold <b>0 rows</b>")] == [
+        True
+    ] * 3
     assert "fails" in gate
 
 

@@ -123,14 +123,14 @@ def test_a_button_first_says_what_would_happen_and_changes_nothing(ready: AnyMig
 def test_what_was_confirmed_is_done_and_stands_in_the_history_with_who_and_why(ready: AnyMigration) -> None:
     client = member("operators")
     page = press(client, ready, "rollback")
-    assert "Would move from ramp at 5 % to ramp at 0 %." in page.content.decode()
+    assert "Would change: 5 % → 0 %." in page.content.decode()
     answer = confirm(client, ready, "rollback", reason="p95 looks odd")
     assert (answer.status_code, answer["Location"]) == (302, room(ready))
     assert state.read(ready).percent == 0
     entry = HistoryEntry.objects.latest("id")
     assert (entry.verb, entry.actor, entry.reason) == ("rollback", "admin: operators@example.org", "p95 looks odd")
     shown = client.get(room(ready)).content.decode()
-    assert "Moved from ramp at 5 % to ramp at 0 %." in shown
+    assert "Changed: 5 % → 0 %." in shown
     assert "5 % → 0 %" in shown
 
 

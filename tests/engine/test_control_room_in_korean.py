@@ -84,7 +84,9 @@ def test_a_sentence_of_a_gate_that_others_brought_stays_as_they_say_it(ramped: A
 def test_who_vouches_is_said_in_korean_with_the_reason_as_it_was_given(ramped: AnyMigration) -> None:
     confirm(member("approvers"), ramped, "override", reason="the night was quiet")
     page = unescape(member("viewers", "ko").get(room(ramped)).content.decode())
-    assert re.search(r"<i>admin: approvers@example.org 님이 [\d: -]+까지 보증합니다: the night was quiet</i>", page)
+    assert re.search(
+        r"<i>admin: approvers@example.org 님이 [\d-]+ [\d:]+ KST까지 보증합니다: the night was quiet</i>", page
+    )
 
 
 def as_it_is(_: AnyMigration) -> None:
@@ -139,8 +141,8 @@ def test_who_gives_no_reason_is_told_of_the_field_on_the_page(
 
 def switches(page: str) -> list[list[str]]:
     """The cells of the history on this page, a list for each entry, without when it was."""
-    (table,) = re.findall(r'id="history-title".*?<tbody>(.*?)</tbody>', page, flags=re.DOTALL)
-    lines = table.split("<tr>")[1:]
+    (table,) = re.findall(r'id="history-title".*?<tbody role="rowgroup">(.*?)</tbody>', page, flags=re.DOTALL)
+    lines = table.split("<tr ")[1:]
     return [[unescape(re.sub(r"<[^>]+>", "", cell)) for cell in re.findall(r"<td.*?</td>", line)] for line in lines]
 
 

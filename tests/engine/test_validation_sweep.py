@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from migration_ops import locks
@@ -163,6 +166,25 @@ def test_rows_whose_rejection_is_known_and_accepted_do_not_spoil_the_exit_code(n
     code, data = validate_json()
 
     assert (code, data["rows_quarantined"], data["quarantine_open"]) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_people_read_what_became_of_rows_that_were_not_compared(notes: AnyMigration, rows: int) -> None:
+    schema.add_rows(*((None, f"lost{number}", "row") for number in range(rows)))
+    copy_over(notes)
+    assert f"{('1 row', '2 rows')[rows - 1]} in quarantine {('waits', 'wait')[rows - 1]} for a decision" in _printed()
+    ids = [str(item.pk) for item in QuarantineItem.objects.all()]
+    command("quarantine", "accept", *ids, "--reason", "so")
+    told = _printed()
+    assert f"{('1 row of legacy was', '2 rows of legacy were')[rows - 1]} accepted by a person to stay behind" in told
+    assert "for a decision" not in told
+
+
+def _printed() -> str:
+    out = io.StringIO()
+    with suppress(SystemExit):
+        call_command("validate_migration", stdout=out, stderr=io.StringIO())
+    return out.getvalue()
 
 
 def test_two_empty_stores_are_complete_and_prove_no_rate(notes: AnyMigration) -> None:

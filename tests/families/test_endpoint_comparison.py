@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from habits import family
@@ -65,6 +68,25 @@ def everything() -> dict[str, Any]:
         table: rows(f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t")
         for (table,) in tables
     }
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "250"])
+def test_people_read_all_of_it_on_any_terminal(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    messy_families()
+    _code, said = compare("--families", "1", "--repeat", "1")
+    out = io.StringIO()
+    with suppress(SystemExit):
+        call_command("compare_endpoints", "--families", "1", "--repeat", "1", stdout=out)
+    printed = out.getvalue()
+    assert "Asked for 1 family\n" in re.sub(" +\n", "\n", printed)
+    assert "…" not in printed
+    for endpoint in said["endpoints"]:
+        assert endpoint["endpoint"] in printed
+    for head in ("legacy p50 ms", "modern p95 ms", "p95 ratio", "may differ"):
+        assert head in printed
 
 
 def test_every_call_that_reads_is_compared_or_exists_in_modern_alone() -> None:

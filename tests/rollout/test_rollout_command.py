@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from migration_ops import state
+from migration_ops import moment, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Verdict
 from migration_ops.models import Flag, GateReading, Heartbeat, HistoryEntry
@@ -141,11 +141,58 @@ def test_what_makes_no_sense_is_exit_2_and_writes_nothing(ramp: AnyMigration, ar
 def test_it_speaks_in_sentences(ramp: AnyMigration, good_evidence: None) -> None:
     code, out, _ = said("advance", *WHY)
     assert code == 0
-    assert "Moved from ramp at 0 % to ramp at 5 %." in out
+    assert "Changed: 0 % → 5 %." in out
     assert "The next step, to ramp at 20 %, may be made" in out
-    assert "Would move from ramp at 5 % to ramp at 5 %, killed." in said("kill", "--dry-run")[1]
+    assert "Would change: killed." in said("kill", "--dry-run")[1]
     assert "Nothing to do: ramp at 5 %." in said("unkill")[1]
-    assert "ramp 0 %" in said("history")[1]
+    assert "0 % → 5 %" in said("history")[1]
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_the_history_is_told_whole_with_zone_and_overrides_on_any_terminal(
+    ramp: AnyMigration, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    why = "seen by two of us; nothing else was to be seen in the whole night"
+    assert command("rollout", "set", "5", "--override", "--actor", "ann", "--reason", why)[0] == 0
+    entry = HistoryEntry.objects.latest("id")
+    vouched_for = [gate["id"] for gate in entry.evidence["gates"] if gate["waived"]]
+    assert len(vouched_for) > 2
+    assert command("rollout", "history")[1]["history"][0]["vouched_for"] == vouched_for
+    for told in (said("history")[1], _status()):
+        words = " ".join(told.replace("│", " ").split())
+        for word in ("ann", "set", *why.split(), *vouched_for):
+            assert word in words
+        assert moment.shown(entry.at) in words
+        assert "0 % → 5 %" in words
+        assert "…" not in told
+
+
+def _status() -> str:
+    out = io.StringIO()
+    call_command("migration_status", stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("columns", ["", "200"])
+def test_a_sentence_in_a_pipe_is_one_line(ramp: AnyMigration, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    lines = said("self-test", "--dry-run", "--processes", "1")[1].splitlines()
+    assert lines[0] == ("Would let 1 process watch, and throw the kill switch of a migration that is there for this.")
+    assert max(map(len, lines[1:])) <= int(columns or 80)
+
+
+def test_what_is_next_is_said_the_same_everywhere(ramp: AnyMigration, good_evidence: None) -> None:
+    for reached, following in ((None, "ramp at 5 %"), ("5", "ramp at 20 %"), ("100", "live")):
+        if reached:
+            command("rollout", "set", reached, "--override", *WHY)
+        assert command("rollout")[1]["next"] == following
+        overview = command("migration_status")[1]
+        assert overview["next_step"] == following
+        assert [gate["id"] for gate in overview["gates"]] == [gate["id"] for gate in command("rollout")[1]["gates"]]
+        assert f"(next {following}; back to shadow" in _status()
 
 
 @pytest.mark.parametrize("arguments", [("evaluate",), ("evaluate", "--follow"), ("self-test",)])

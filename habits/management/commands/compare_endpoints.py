@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.table import Table
+from rich.markup import escape
 
 from habits.endpoint_comparison import Report, compare
 from habits.endpoint_comparison.report import BOUND, GOAL
 from migration_ops.exceptions import ExitCode
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.presentation import some
+from migration_ops.management.rows import Rows
 
 _MOST = 100_000
 
@@ -36,32 +39,52 @@ class Command(OperatorCommand):
         return Outcome(partial.data, _shown(report), ExitCode.DIFFERENT if report.different else ExitCode.DONE)
 
 
-def _shown(report: Report) -> tuple[Table | str, ...]:
+def _shown(report: Report) -> tuple[Rows | str, ...]:
     data = report.as_json()
-    times = Table("GET", "calls", "equal", "different", "excepted", title=f"{report.families:,} families")
-    for title in ("legacy p50", "p95", "modern p50", "p95", "ratio", f"≤ {BOUND:g}", f"≤ {GOAL:g}"):
-        times.add_column(title, justify="right")
-    for each in data["endpoints"]:
-        counts = [f"{each[name]:,}" for name in ("calls", "equal", "different", "excepted")]
-        names = ("legacy_p50_ms", "legacy_p95_ms", "modern_p50_ms", "modern_p95_ms", "ratio")
-        figures = ["" if each[name] is None else f"{each[name]:.2f}" for name in names]
-        verdicts = ["" if each[name] is None else "yes" if each[name] else "no" for name in ("bound_met", "goal_met")]
-        times.add_row(each["endpoint"], *counts, *figures, *verdicts)
-    shown: list[Table | str] = [times]
+    shown = [_times(data)]
     if data["differences"]:
-        places = Table("GET", "owner", "child", "week", "place", "legacy", "modern", title="What differs")
+        places = Rows("GET", "owner", "child", "week", "place", "legacy", "modern", title="What differs")
         for found in data["differences"]:
             for place in found["places"]:
                 where = (found["endpoint"], found["owner"], found["child"] or "", found["week_start"] or "")
-                places.add_row(*where, place["path"], place["legacy"], place["modern"])
+                places.add(*map(escape, (*where, place["path"], place["legacy"], place["modern"])))
         shown.append(places)
     if data["exceptions"]:
-        waiting = Table("owner", "child", "week", "calls", title="Boards that wait to be carried over or for a person")
+        waiting = Rows("owner", "child", "week", "calls", title="Boards that may differ", numbers=("calls",))
         for key in data["exceptions"]:
-            waiting.add_row(key["owner"], key["child"], key["week_start"], f"{key['calls']:,}")
+            waiting.add(*map(escape, (key["owner"], key["child"], key["week_start"], f"{key['calls']:,}")))
         shown.append(waiting)
-    shown.append(f"Modern only, and so left out: {', '.join(data['modern_only'])}.")
-    return tuple(shown)
+    return (*shown, *_sentences(data))
+
+
+def _times(data: Mapping[str, Any]) -> Rows:
+    counts = {"calls": "calls", "equal": "equal", "different": "different", "may differ": "excepted"}
+    names = {
+        "legacy p50 ms": "legacy_p50_ms",
+        "legacy p95 ms": "legacy_p95_ms",
+        "modern p50 ms": "modern_p50_ms",
+        "modern p95 ms": "modern_p95_ms",
+        "p95 ratio": "ratio",
+    }
+    verdicts = {f"ratio ≤ {BOUND:g}": "bound_met", f"ratio ≤ {GOAL:g}": "goal_met"}
+    numbers = (*counts, *names, *verdicts)
+    rows = Rows("GET", *numbers, title=f"Asked for {some(data['families'], 'family', 'families')}", numbers=numbers)
+    for each in data["endpoints"]:
+        figures = ["" if each[name] is None else f"{each[name]:.2f}" for name in names.values()]
+        said = ["" if each[name] is None else "yes" if each[name] else "no" for name in verdicts.values()]
+        rows.add(escape(each["endpoint"]), *(f"{each[name]:,}" for name in counts.values()), *figures, *said)
+    return rows
+
+
+def _sentences(data: Mapping[str, Any]) -> Iterator[str]:
+    if data["excepted"]:
+        verb = "counts" if data["excepted"] == 1 else "count"
+        yield (
+            f"{some(data['excepted'], 'answer')} {verb} neither as equal nor as different: a change of a board in it"
+            " still waits to be carried over, or a row of one waits in quarantine for a decision. Until then legacy"
+            " answers for that board."
+        )
+    yield f"Only modern has these, so there was nothing to compare: {', '.join(data['modern_only'])}."
 
 
 def _count(text: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
+from rich.markup import escape
 from rich.table import Table
 
 from habits.traffic import families, ledger
@@ -20,6 +21,8 @@ from habits.traffic.schedule import Profile
 from migration_ops.backfill.stop import on_signals
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
+from migration_ops.management.presentation import some
+from migration_ops.management.rows import Rows
 from migration_ops.observe import metrics
 
 _SHOWN = ("writes", "reads", "failures", "unsent", "p50_ms", "p95_ms", "checked", "lost", "mismatched", "stale_reads")
@@ -100,8 +103,8 @@ class Command(OperatorCommand):
 
 def _removed(*, dry_run: bool) -> Outcome:
     removed = families.count_made() if dry_run else families.remove_made()
-    said = "would be removed" if dry_run else "were removed"
-    return Outcome({"removed": removed}, (f"{removed:,} families that earlier runs made {said}.",))
+    said = "would be removed" if dry_run else "removed"
+    return Outcome({"removed": removed}, (f"{some(removed, 'family', 'families')} that earlier runs made {said}.",))
 
 
 def _would(report: Report, profile: Profile, options: dict[str, Any]) -> Outcome:
@@ -110,7 +113,10 @@ def _would(report: Report, profile: Profile, options: dict[str, Any]) -> Outcome
         OverHttp(options["url"])
     elif not options["make_owners"]:
         report.families(families.existing(options["owners"], seed=options["seed"]))
-    sentence = f"Would send {profile.requests:,} requests in {profile.seconds:g} s for {report.owners:,} families."
+    sentence = (
+        f"Would send {some(profile.requests, 'request')} in {profile.seconds:g} s"
+        f" for {some(report.owners, 'family', 'families')}."
+    )
     return Outcome({**report.as_json(), "dry_run": True}, (sentence,))
 
 
@@ -118,7 +124,7 @@ def _would_check(report: Report, book: ledger.Ledger) -> Outcome:
     """A check lets the stores come to rest first, and that writes; so all there is to say is what it would look for."""
     report.run = book.run
     report.checked = would_check(book)
-    writes = f"{report.checked.writes:,} acknowledged writes"
+    writes = some(report.checked.writes, "acknowledged write")
     sentence = f"Would look for {writes} of run {book.run}, and take its lines off the boards."
     return Outcome({**report.as_json(), "dry_run": True}, (sentence,))
 
@@ -128,10 +134,10 @@ def _outcome(report: Report) -> Outcome:
     table = Table(title="Traffic", show_header=False)
     for name in _SHOWN:
         table.add_row(name.replace("_", " "), "" if data[name] is None else f"{data[name]:,}")
-    faults = Table("fault", "line", "owner", "child", "week", "where", title="What is wrong", title_justify="left")
+    faults = Rows("fault", "line", "owner", "child", "week", "where", title="What is wrong")
     for found in data["findings"]:
         place = (found["owner"], found["child"], found["week_start"], found["path"])
-        faults.add_row(found["fault"], found["name"], *place)
+        faults.add(*map(escape, (found["fault"], found["name"], *place)))
     sentences = " ".join(report.sentences())
     shown = (table, faults, sentences) if data["findings"] else (table, sentences)
     if report.different:

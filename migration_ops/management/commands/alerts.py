@@ -7,15 +7,15 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from rich.markup import escape
-from rich.table import Table
 
-from migration_ops import alerts
+from migration_ops import alerts, moment
 from migration_ops.alerts.channels import configured
 from migration_ops.alerts.listing import TOLD, UNRESOLVED, item
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.presentation import coloured
+from migration_ops.management.rows import Rows
 
 
 class Command(OperatorCommand):
@@ -51,12 +51,11 @@ def _listed(migration: AnyMigration, *, everything: bool) -> Outcome:
     summary = f"Open alerts that nobody has acknowledged: {open_now:,}."
     if not items:
         return Outcome(data, (summary,))
-    table = Table("id", "since", "severity", "status", "what is wrong")
+    rows = Rows("id", "since", "severity", "status", "what is wrong", prose=("what is wrong",))
     for each in items:
         status = f"{each.status} ({each.acknowledged_by})" if each.acknowledged_by else each.status
-        since = f"{each.since:%Y-%m-%d %H:%M}"
-        table.add_row(str(each.id), since, each.severity, escape(status), escape(each.message))
-    return Outcome(data, (table, summary))
+        rows.add(str(each.id), moment.shown(each.since), each.severity, escape(status), escape(each.message))
+    return Outcome(data, (rows, summary))
 
 
 def _acknowledged(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,7 +23,9 @@ from migration_ops.backfill.request import Request
 from migration_ops.backfill.service import Show
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError, UnusableInput
+from migration_ops.gates.wording import duration
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.presentation import some
 from migration_ops.models import RunKind, RunStatus
 from migration_ops.models.run import UNFINISHED
 
@@ -133,20 +135,24 @@ def _present(migration: AnyMigration, found: Report, exit_code: ExitCode) -> Out
         return Outcome(found.data, ("No backfill has been started.",), exit_code)
     run = found.data["run"]
     table = Table(title=f"Backfill of {migration.name}" + ("" if run is None else f", run {run}"), show_header=False)
-    shown = ("status", "rows_read", *report.counted(migration, Counters()), "seconds", "rows_per_second")
-    more = ("applied", "dirty_remaining", "fraction", "eta_seconds", "hold_reason", "requested", "error")
-    for name in dict.fromkeys((*shown, *more)):
-        if found.data.get(name) not in (None, ""):
-            table.add_row(name.replace("_", " "), _text(found.data[name]))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name in ("status", *report.counted(migration, Counters())):
+        table.add_row(name.replace("_", " "), _text(found.data[name]))
+    for name, (label, said) in _MORE.items():
+        if found.data.get(name) not in (None, "") and not (name in _AHEAD and found.status not in UNFINISHED):
+            table.add_row(label, said(found.data[name]))
     sentences = [SENTENCES.get(found.status, "")]
     if found.status == RunStatus.RUNNING and found.data.get("queued"):
         sentences = [_in_background(found)]
     elif found.status == RunStatus.RUNNING and "lease" in found.data and found.data["lease"] is None:
         sentences = ["Its process is gone; `manage.py backfill` goes on where it stopped."]
     if failed := found.data.get("apply_failed"):
-        sentences.append(f"{failed} changes could not be carried over; `manage.py sync_changes` tries again.")
+        sentences.append(f"{some(failed, 'change')} could not be carried over; `manage.py sync_changes` tries again.")
     if found.open_quarantine:
-        sentences.append(f"{found.open_quarantine} rows wait in quarantine; see `manage.py quarantine list`.")
+        verb = "waits" if found.open_quarantine == 1 else "wait"
+        rows = some(found.open_quarantine, "row")
+        sentences.append(f"{rows} {verb} in quarantine for a decision; see `manage.py quarantine list`.")
     return Outcome(found.data, (table, " ".join(sentences)), exit_code)
 
 
@@ -160,6 +166,23 @@ def _in_background(found: Report) -> str:
 
 def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+_MORE: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "seconds": ("time worked", lambda seconds: f"{seconds:,.1f} s"),
+    "rows_per_second": ("speed", lambda speed: f"{speed:,.0f} rows/s"),
+    "applied": ("changes carried over", _text),
+    "dirty_remaining": ("changes that wait", _text),
+    "fraction": ("done", lambda fraction: f"{fraction * 100:.1f} %"),
+    "eta_seconds": ("time left", duration),
+    "hold_reason": ("holding back", _text),
+    "requested": ("asked to", _text),
+    "error": ("error", _text),
+}
+"""What else is shown where it is known: in which words, and how."""
+
+_AHEAD = ("fraction", "eta_seconds")
+"""What says nothing any more once a run has ended."""
 
 
 @contextmanager

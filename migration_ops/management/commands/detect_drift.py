@@ -10,13 +10,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import translation
 from rich.markup import escape
-from rich.table import Table
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.comparison import progress, shown
+from migration_ops.management.rows import Rows
 from migration_ops.models import STANDING, UNSETTLED, Difference, DifferenceStatus, Severity
 from migration_ops.verify import differences, report_file
 from migration_ops.verify.drift import Drift, detect, empty_particulars
@@ -201,13 +201,13 @@ def _decided(migration: AnyMigration, verb: str, found: list[Difference], *, dry
 def _listed(migration: AnyMigration, found: list[Difference]) -> tuple[Any, ...]:
     if not found:
         return ("There are none.",)
-    table = Table("id", "severity", "status", "kind", "what", "explained")
+    rows = Rows("id", "severity", "status", "kind", "what", "explained", prose=("explained",))
     for each in found:
         said = differences.as_json(migration, each)
         what = " · ".join(migration.describe_key(migration.decode_key(each.key)).values())
         why = f"{said['explained_by']}: {said['explanation']}" if said["explanation"] else ""
-        table.add_row(str(each.pk), each.severity, each.status, each.kind, escape(what), escape(why))
-    return (table,)
+        rows.add(str(each.pk), each.severity, each.status, each.kind, escape(what), escape(why))
+    return (rows,)
 
 
 def _numbers(words: list[str]) -> list[int]:

@@ -15,8 +15,9 @@ from rich.table import Table
 from migration_ops import conf, overview
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.gates.wording import duration
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
-from migration_ops.management.presentation import gate_table, stage_sentences
+from migration_ops.management.presentation import gate_rows, history_rows, some, stage_sentences, when
 
 
 class Command(OperatorCommand):
@@ -60,31 +61,36 @@ def _look(migration: AnyMigration) -> RenderableType:
 
 def _rendered(shown: Mapping[str, Any]) -> tuple[RenderableType, ...]:
     facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     for kind, run in shown["runs"].items():
         facts.add_row(f"last {kind}", _run_sentence(run))
     dirty, quarantine = shown["dirty"], shown["quarantine"]
-    waiting = f"{dirty['count']} changes, the oldest for {dirty['oldest_seconds']:.0f} s, {dirty['failing']} failing"
+    oldest = duration(dirty["oldest_seconds"])
+    waiting = f"{some(dirty['count'], 'change')}, the oldest for {oldest}, {dirty['failing']:,} failing"
     facts.add_row("waits to be applied", waiting if dirty["count"] else "nothing")
-    facts.add_row("quarantine", f"{quarantine['open']} open, {quarantine['accepted']} accepted{_codes(quarantine)}")
-    facts.add_row("legacy rows accounted for", str(shown["lineage_rows"]))
-    facts.add_row("open differences", str(shown["differences_open"]))
-    past = Table("when", "who", "what", "why", title="History", title_justify="left")
-    for entry in shown["history"]:
-        step = f" {entry['from']} → {entry['to']}" if entry["to"] else ""
-        past.add_row(entry["at"][:19], escape(entry["actor"]), escape(entry["verb"]) + step, escape(entry["reason"]))
-    gates = (gate_table(shown["gates"]),) if shown["gates"] else ()
-    return (*stage_sentences(shown), facts, *gates, *((past,) if shown["history"] else ()))
+    facts.add_row("in quarantine", _quarantine(quarantine))
+    facts.add_row("legacy rows that are in modern", f"{shown['lineage_rows']:,}")
+    facts.add_row("differences not mended", f"{shown['differences_open']:,}")
+    gates = (gate_rows(shown["gates"], step=shown["next_step"]),) if shown["gates"] else ()
+    past = (history_rows(shown["history"]),) if shown["history"] else ()
+    return (*stage_sentences(shown), facts, *gates, *past)
 
 
 def _run_sentence(run: Mapping[str, Any] | None) -> str:
     if run is None:
         return "none yet"
-    share = f" of {run['rows_expected']} ({run['share']:.0%})" if run["share"] is not None else ""
     holding = f"; holding back: {run['hold_reason']}" if run["hold_reason"] else ""
     failing = f"; {run['error']}" if run["error"] else ""
-    return escape(f"{run['run']} {run['status']}, {run['rows']} rows{share} in {run['seconds']} s{holding}{failing}")
+    rows = some(run["rows"], "row")
+    if run["share"] is not None:
+        rows = f"{run['rows']:,} of {some(run['rows_expected'], 'row')} ({run['share'] * 100:.0f} %)"
+    begun = f"began {when(run['started_at'])}"
+    return escape(f"run {run['run']} {run['status']}, {rows} in {run['seconds']:g} s, {begun}{holding}{failing}")
 
 
-def _codes(quarantine: Mapping[str, Any]) -> str:
-    codes = ", ".join(f"{code} {rows}" for code, rows in quarantine["open_by_code"].items())
-    return f" ({codes})" if codes else ""
+def _quarantine(found: Mapping[str, Any]) -> str:
+    codes = ", ".join(f"{code} {rows:,}" for code, rows in found["open_by_code"].items())
+    verb = "waits" if found["open"] == 1 else "wait"
+    waiting = f"{some(found['open'], 'row')} {verb} for a decision{f' ({codes})' if codes else ''}"
+    return f"{waiting}, {found['accepted']:,} accepted"

@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from migration_ops import preflight
 from migration_ops.exceptions import ExitCode
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.presentation import coloured
+from migration_ops.management.rows import Rows
 
 
 class Command(OperatorCommand):
@@ -19,9 +19,9 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         report = preflight.run(self.migration(options))
-        table = Table("check", "status", "what was found", "what to do")
+        rows = Rows("check", "status", "what was found", "what to do", prose=("what was found", "what to do"))
         for check in report.checks:
-            table.add_row(escape(check.id), coloured(check.status.value), escape(check.message), escape(check.hint))
+            rows.add(escape(check.id), coloured(check.status.value), escape(check.message), escape(check.hint))
         for check in report.failed:
             self.stderr.write(f"{check.id}: {check.message} {check.hint}".rstrip())
-        return Outcome(report.as_dict(), (table,), ExitCode.DONE if report.ok else ExitCode.FAILED)
+        return Outcome(report.as_dict(), (rows,), ExitCode.DONE if report.ok else ExitCode.FAILED)

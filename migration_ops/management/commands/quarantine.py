@@ -8,12 +8,13 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from rich.markup import escape
-from rich.table import Table
 
 from migration_ops import quarantine
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.presentation import some
+from migration_ops.management.rows import Rows
 from migration_ops.models import QuarantineStatus
 from migration_ops.quarantine import Decision
 from migration_ops.quarantine_listing import UNDECIDED, Listing, listing
@@ -78,7 +79,7 @@ def _would(migration: AnyMigration, verb: str, ids: list[int]) -> Outcome:
     words = {"accept": "accept", "assign-owner": "give an owner to", "retry": "look again at"}
     return Outcome(
         {**_data(would.listing), "rows": would.rows, "advice": would.advice, "dry_run": True},
-        (f"Would {words[verb]} {would.rows:,} rows.", *_text(would.listing), *map(escape, would.advice)),
+        (f"Would {words[verb]} {some(would.rows, 'row')}.", *_text(would.listing), *map(escape, would.advice)),
     )
 
 
@@ -89,7 +90,7 @@ def _outcome(verb: str, decision: Decision) -> Outcome:
     text = (*_text(shown), *map(escape, decision.advice))
     if done is not None:
         data |= {"applied": done.applied, "failed": done.failed, "remaining": done.remaining}
-        text = (f"{done.applied:,} changes carried over, {done.failed:,} failed.", *text)
+        text = (f"{some(done.applied, 'change')} carried over, {done.failed:,} failed.", *text)
         exit_code = ExitCode.FAILED if decision.failed else exit_code
     return Outcome(data, text, exit_code)
 
@@ -116,11 +117,13 @@ def _data(shown: Listing) -> dict[str, Any]:
 
 
 def _text(shown: Listing) -> tuple[Any, ...]:
-    summary = f"{shown.open:,} rows wait for a decision, {shown.accepted:,} are accepted."
+    waiting = f"{some(shown.open, 'row')} {'waits' if shown.open == 1 else 'wait'} for a decision"
+    accepted = f"{shown.accepted:,} {'is' if shown.accepted == 1 else 'are'} accepted"
+    summary = f"{waiting}, {accepted}.{' What is accepted stays in legacy alone.' if shown.accepted else ''}"
     if not shown.items:
         return (summary,)
-    table = Table("id", "row", "status", "code", "what is wrong")
+    rows = Rows("id", "row", "status", "code", "what is wrong", prose=("what is wrong",))
     for item in shown.items:
         message = item.message if item.source is None else f"{item.message} ({item.source})"
-        table.add_row(str(item.id), escape(str(item.row)), item.status, item.code, escape(message))
-    return (table, summary)
+        rows.add(str(item.id), escape(str(item.row)), item.status, item.code, escape(message))
+    return (rows, summary)

@@ -9,7 +9,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import CommandParser
 from rich.markup import escape
-from rich.table import Table
 
 from migration_ops.alerts import Rounds
 from migration_ops.backfill.stop import on_signals
@@ -17,8 +16,8 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, GateClosed, Refused, UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
-from migration_ops.management.presentation import gate_table
-from migration_ops.rollout import control, evaluator, self_test, standing
+from migration_ops.management.presentation import gate_rows, history_rows, some
+from migration_ops.rollout import control, evaluator, self_test, standing, wording
 from migration_ops.rollout.control import Canaries, Change
 from migration_ops.state import State
 
@@ -77,7 +76,8 @@ class Command(OperatorCommand):
             return _shown(migration, sentences=("Would keep what the gates say now, and act on clear failures.",))
         if not options["follow"]:
             done = evaluator.evaluate(migration)
-            return _shown(migration, sentences=(f"Evaluated {len(done.gates)} gates; done: {done.done or 'nothing'}.",))
+            sentence = f"Evaluated {some(len(done.gates), 'gate')}; done: {done.done or 'nothing'}."
+            return _shown(migration, sentences=(sentence,))
         with on_signals() as stop:
             evaluator.follow([migration], stop=stop, say=self.stderr.write, beside=Rounds().stand_in)
         raise ended_by(stop)
@@ -182,7 +182,7 @@ def _shown(
     now = standing.look(migration)
     data = standing.as_dict(migration, now)
     if change is not None:
-        sentences = (_sentence(change, dry_run),)
+        sentences = (wording.would(change) if dry_run else wording.done(change),)
         data |= {
             "before": _place(change.before),
             "after": _place(change.after),
@@ -191,35 +191,15 @@ def _shown(
             data |= {"dry_run": True, "gates": [gate.as_dict() for gate in change.gates] or data["gates"]}
     text = (*(escape(sentence) for sentence in sentences), *_standing_sentences(now.state, data))
     shown = data["gates"]
-    return Outcome(data, (*text, gate_table(shown)) if shown else text)
+    return Outcome(data, (*text, gate_rows(shown, step=data["next"])) if shown else text)
 
 
 def _place(here: State) -> dict[str, Any]:
     return {"stage": here.stage.value, "percent": float(here.percent), "hold": here.hold, "kill": here.kill}
 
 
-def _sentence(change: Change, dry_run: bool) -> str:
-    if change.is_nothing:
-        return f"Nothing to do: {_words(change.before)}."
-    if change.named:
-        return f"{'Would name' if dry_run else 'Named'} as canaries: {', '.join(change.named)}; {_words(change.after)}."
-    return f"{'Would move' if dry_run else 'Moved'} from {_words(change.before)} to {_words(change.after)}."
-
-
-def _words(here: State) -> str:
-    """Everything a change can be about, short."""
-    said = [f"{here.stage} at {here.percent.normalize():f} %"]
-    said += [word for word, on in (("on hold", here.hold), ("killed", here.kill)) if on]
-    canaries = [name for name in (here.canary_header, here.canary_cookie) if name]
-    if here.canary_percent:
-        canaries.append(f"{here.canary_percent.normalize():f} %")
-    if here.named:
-        canaries.append("by name")
-    return ", ".join([*said, *([f"canaries {' and '.join(canaries)}"] if canaries else [])])
-
-
 def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[str]:
-    lines = [f"{escape(now.name)}: [bold]{escape(_words(now))}[/]."]
+    lines = [f"{escape(now.name)}: [bold]{escape(wording.place(now))}[/]."]
     if now.kill:
         lines.append("[red]Killed: every read is answered by legacy.[/]")
     if now.hold:
@@ -236,32 +216,24 @@ def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[str]:
         lines.append(f"The next step, to {data['next']}, may be made: `rollout advance`.")
     else:
         closed = [gate for gate in data["gates"] if gate["verdict"] != "pass" and not gate["waived"]]
-        lines.append(f"The next step is to {data['next']}; {len(closed)} of {len(data['gates'])} gates are closed.")
+        verb = "is" if len(closed) == 1 else "are"
+        lines.append(f"The next step is to {data['next']}; {len(closed)} of {len(data['gates'])} gates {verb} closed.")
     return lines
 
 
 def _history(migration: AnyMigration) -> Outcome:
     now = standing.look(migration)
     data = standing.as_dict(migration, now, entries=1_000)
-    table = Table("when", "who", "what", "from", "to", "why")
-    for each in reversed(data["history"]):
-        places = [_spot(each["from"], each["from_percent"]), _spot(each["to"], each["to_percent"])]
-        table.add_row(*map(escape, (each["at"][:19], each["actor"], each["verb"], *places, each["reason"])))
-    return Outcome(data, (table,))
-
-
-def _spot(stage: str, percent: float | None) -> str:
-    return stage if percent is None else f"{stage} {percent:g} %"
+    return Outcome(data, (history_rows(reversed(data["history"])),))
 
 
 def _self_test(migration: AnyMigration, processes: int, *, dry_run: bool) -> Outcome:
+    watching = some(processes, "process", "processes")
     if dry_run:
-        would = (
-            f"Would let {processes} processes watch, and throw the kill switch of a migration that is there for this."
-        )
+        would = f"Would let {watching} watch, and throw the kill switch of a migration that is there for this."
         return _shown(migration, sentences=(would,))
     seen = self_test.run(migration, processes=processes)
     data = {**standing.as_dict(migration, standing.look(migration)), "kill_seen_by": list(seen.milliseconds)}
     in_time = seen.last < self_test.LIMIT * 1000
-    text = f"The last of {processes} processes saw the kill switch after {seen.last:.0f} ms (wanted: under 1,000 ms)."
+    text = f"The last of {watching} saw the kill switch after {seen.last:.0f} ms (wanted: under 1,000 ms)."
     return Outcome(data, (text,), ExitCode.DONE if in_time else ExitCode.FAILED)

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from rich.markup import escape
-from rich.table import Table
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.rows import Rows
 from migration_ops.schema import shadow
 from migration_ops.schema.constraints import Constraint, constraints, invalid_indexes, validate
 
@@ -56,10 +56,10 @@ def _drop(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
 def _shown(migration: AnyMigration, found: list[Constraint], exit_code: ExitCode = ExitCode.DONE) -> Outcome:
     leftovers = invalid_indexes(migration)
     data = {"constraints": [asdict(one) for one in found], "invalid_indexes": leftovers}
-    table = Table("constraint", "table", "kind", "validated", "problem")
+    rows = Rows("constraint", "table", "kind", "validated", "problem", prose=("problem",))
     for one in found:
-        table.add_row(*map(escape, (one.name, one.table, one.kind, "yes" if one.validated else "no", one.problem)))
-    lines: list[Table | str] = [table]
+        rows.add(*map(escape, (one.name, one.table, one.kind, "yes" if one.validated else "no", one.problem)))
+    lines: list[Rows | str] = [rows]
     if leftovers:
         names = ", ".join(leftovers)
         lines.append(

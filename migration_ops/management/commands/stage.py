@@ -10,7 +10,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import GateClosed, UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
-from migration_ops.management.presentation import gate_table, stage_sentences
+from migration_ops.management.presentation import gate_rows, stage_sentences
 from migration_ops.stages import Stage
 
 
@@ -55,4 +55,4 @@ class Command(OperatorCommand):
 
 def _presented(shown: Mapping[str, Any], *sentences: str) -> Outcome:
     text = (*sentences, *stage_sentences(shown))
-    return Outcome(shown, (*text, gate_table(shown["gates"])) if shown["gates"] else text)
+    return Outcome(shown, (*text, gate_rows(shown["gates"], step=shown["next"])) if shown["gates"] else text)

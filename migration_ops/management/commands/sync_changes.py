@@ -14,6 +14,7 @@ from migration_ops.backfill.stop import on_signals
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
+from migration_ops.management.presentation import some
 from migration_ops.sync import applier, dirty
 from migration_ops.sync.applier_loop import ApplierLoop
 
@@ -63,7 +64,7 @@ def _would(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
     applier.refuse_unless_synced(migration)
     waiting = dirty.remaining(migration)
     data = {"applied": 0, "failed": 0, "remaining": waiting, "lag_p95_ms": None, "dry_run": True}
-    return Outcome(data, (f"Would try {waiting:,} changes, {dirty.failing(migration):,} of them again.",))
+    return Outcome(data, (f"Would try {some(waiting, 'change')}, {dirty.failing(migration):,} of them again.",))
 
 
 def _outcome(done: applier.Applied) -> Outcome:
@@ -75,5 +76,5 @@ def _outcome(done: applier.Applied) -> Outcome:
         "lag_p95_ms": None if p95 is None else round(p95, 1),
     }
     lag = "" if p95 is None else f" 95 % of them within {p95:,.0f} ms."
-    text = f"{done.applied:,} changes applied, {done.failed:,} failed, {done.remaining:,} remaining.{lag}"
+    text = f"{some(done.applied, 'change')} applied, {done.failed:,} failed, {done.remaining:,} remaining.{lag}"
     return Outcome(data, (text,), ExitCode.FAILED if done.failed else ExitCode.DONE)
