@@ -6,6 +6,7 @@ The database is the truth, a job only a wake-up: any of them can be lost, double
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from migration_ops import registry
 from migration_ops.backfill import slices
@@ -13,6 +14,7 @@ from migration_ops.backfill.stop import Deadline, on_signals
 from migration_ops.conf import settings
 from migration_ops.exceptions import LeaseHeld
 from migration_ops.models import Run
+from migration_ops.verify import background as verification
 from migration_ops.verify.watch import watch
 
 logger = logging.getLogger(__name__)
@@ -20,12 +22,21 @@ logger = logging.getLogger(__name__)
 
 def work_on_backfill(run_id: int) -> None:
     """Work on this run for one slice, or until this worker is told to end."""
+    _work(run_id, slices.work_slice)
+
+
+def work_on_validation(run_id: int) -> None:
+    """The same for a validation."""
+    _work(run_id, verification.work_slice)
+
+
+def _work(run_id: int, work_slice: Callable[..., object]) -> None:
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
         return
     stop = Deadline(settings().slice.total_seconds())
     with on_signals(stop):
-        slices.work_slice(registry.get(run.migration), run_id, stop=stop)
+        work_slice(registry.get(run.migration), run_id, stop=stop)
 
 
 def detect_drift() -> None:

@@ -18,7 +18,7 @@ from migration_ops.backfill import background
 from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.exceptions import MigrationOpsError, QueueAway, first_line
-from migration_ops.models import Run, RunKind, RunStatus
+from migration_ops.models import Run, RunStatus
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
 from migration_ops.schedule import Periodically
@@ -105,7 +105,7 @@ def follow(*, stop: Stop, say: Callable[[str], None], beside: Callable[[], None]
 
 def _with_workers() -> Iterator[Run]:
     known = [migration.name for migration in registry.all_migrations()]
-    runs = Run.objects.filter(queued=True, status=RunStatus.RUNNING, kind=RunKind.BACKFILL, migration__in=known)
+    runs = Run.objects.filter(queued=True, status=RunStatus.RUNNING, migration__in=known)
     return iter(runs.order_by("pk"))
 
 

@@ -1,4 +1,4 @@
-"""A backfill in the background: workers of the queue do it, slice by slice, and whoever started it may go home.
+"""Runs in the background: workers of the queue do them, slice by slice, and whoever started one may go home.
 
 The run's row is the truth; a wake-up in the queue only names it. A wake-up that is lost is replaced by the scheduler,
 one that is doubled finds nothing to do, one that is late finds what is there by then.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -18,6 +19,7 @@ from migration_ops.backfill import report
 from migration_ops.backfill.opening import open_run
 from migration_ops.backfill.report import Report
 from migration_ops.backfill.request import Request
+from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import QueueAway, Refused
 from migration_ops.failpoints import failpoint, label
@@ -30,6 +32,9 @@ HANDED_OVER = label("queue.handed_over")
 
 JOB = "migration_ops.jobs.work_on_backfill"
 
+JOBS = {RunKind.BACKFILL: JOB, RunKind.VALIDATION: "migration_ops.jobs.work_on_validation"}
+"""What a worker calls for a run, by its kind."""
+
 MOST_DEATHS = 100
 """Slices in a row that died without a batch: whatever kills them is in the run, and a person must look.
 
@@ -39,6 +44,14 @@ A worker is revived in seconds, so this is a quarter of an hour at least.
 logger = logging.getLogger(__name__)
 
 _NUMBERED = "UPDATE migration_ops_run SET woken = woken + 1 WHERE id = %s AND woken = %s"
+
+
+_BEGIN = """
+UPDATE migration_ops_run
+   SET attempts = CASE WHEN attempts_at = %(rows)s THEN attempts + 1 ELSE 1 END, attempts_at = %(rows)s,
+       beat_at = CASE WHEN beat_at > clock_timestamp() - %(silence)s THEN beat_at ELSE clock_timestamp() END
+ WHERE id = %(run)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +79,18 @@ def start(migration: AnyMigration, request: Request) -> Report:
         UnusableInput: the source cannot be read; nothing was written.
     """
     run = runs.unfinished(migration, RunKind.BACKFILL)
-    if run is None or request.restart or not _is_with_workers(run):
+    if run is None or request.restart or not is_with_workers(run):
         run = open_run(migration, request).run
     else:
         _refuse_another(migration, run, request)
     failpoint(HANDED_OVER)
     woken = wake(run)
     found = report.describe(migration, run)
-    found.data.update({"queued": True, "problem": _problem(migration, woken)})
+    found.data.update({"queued": True, "problem": problem(migration, woken)})
     return found
 
 
-def _problem(migration: AnyMigration, woken: Woken) -> str:
+def problem(migration: AnyMigration, woken: Woken) -> str:
     """What keeps the run from going on now; "" when nothing does."""
     said = [f"{woken.problem} The scheduler wakes a worker as soon as it does."] if woken.problem else []
     for role, command in ((Role.WORKER, "rqworker default"), (Role.SCHEDULER, "scheduler")):
@@ -90,7 +103,7 @@ def _problem(migration: AnyMigration, woken: Woken) -> str:
 def wake(run: Run) -> Woken:
     """See to it that there is a wake-up for every worker that this run wants and does not have."""
     run.refresh_from_db()
-    if not _is_with_workers(run):
+    if not is_with_workers(run):
         return Woken()
     prefix = _prefix(run)
     try:
@@ -102,7 +115,7 @@ def wake(run: Run) -> Woken:
             if cursor.rowcount != 1:
                 return Woken()  # somebody else was faster
         for seat in range(missing):
-            queue.ring(JOB, run.pk, job_id=f"{prefix}{run.woken + 1}-{seat}")
+            queue.ring(_job(run), run.pk, job_id=f"{prefix}{run.woken + 1}-{seat}")
     except QueueAway as error:
         return Woken(problem=str(error))
     return Woken(sent=missing)
@@ -115,7 +128,7 @@ def wake_another(run: Run) -> None:
 
     def send() -> None:
         try:
-            queue.ring(JOB, run.pk, job_id=f"{_prefix(run)}{number}-next")
+            queue.ring(_job(run), run.pk, job_id=f"{_prefix(run)}{number}-next")
         except QueueAway as error:
             logger.warning("Run %s goes on when the scheduler wakes a worker. %s", run.pk, error)
 
@@ -130,7 +143,7 @@ def revive(migration: AnyMigration, run: Run) -> Woken:
     3. Otherwise there is a wake-up for every worker that is missing.
     """
     run.refresh_from_db()
-    if not _is_with_workers(run):
+    if not is_with_workers(run):
         return Woken()
     if run.requested:
         settle(migration, run)
@@ -138,7 +151,7 @@ def revive(migration: AnyMigration, run: Run) -> Woken:
     if run.attempts > MOST_DEATHS and not leases.holders(run.pk):
         error = (
             f"The last {run.attempts} workers died before they got anywhere; the log of the workers may say of what."
-            " When that is mended, `manage.py backfill resume` goes on."
+            " When that is mended, start it again: it goes on where it stopped."
         )
         Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=runs.FAIL, error=error)
         settle(migration, run)
@@ -154,13 +167,21 @@ def settle(migration: AnyMigration, run: Run) -> None:
     with transaction.atomic():
         if not runs.settle(run, run.requested, error=run.error):
             return
-        evidence = {"run": run.pk, **report.figures(migration, run), "error": run.error}
-        history.append(migration, actor=run.actor or "worker", verb=f"backfill {run.status}", evidence=evidence)
+        figures = report.figures(migration, run) if run.kind == RunKind.BACKFILL else {}
+        evidence = {"run": run.pk, **figures, "error": run.error}
+        history.append(migration, actor=run.actor or "worker", verb=f"{run.kind} {run.status}", evidence=evidence)
+
+
+def count_attempt(run: Run, rows: int) -> None:
+    """A slice begins, when so many rows are read. It counts as dead until it ended in order, or a row more was read."""
+    values: dict[str, Any] = {"run": run.pk, "rows": rows, "silence": settings().lease}
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, values)
 
 
 def may_join(run: Run) -> bool:
     """Whether this run waits for one more worker of the queue."""
-    if not _is_with_workers(run) or run.requested:
+    if not is_with_workers(run) or run.requested:
         return False
     held = leases.holders(run.pk)
     if any(each.number == runs.WHOLE_RUN for each in held):
@@ -168,7 +189,7 @@ def may_join(run: Run) -> bool:
     return len(held) < int(run.options.get("workers", 1))
 
 
-def _is_with_workers(run: Run) -> bool:
+def is_with_workers(run: Run) -> bool:
     return run.queued and run.status == RunStatus.RUNNING
 
 
@@ -185,7 +206,11 @@ def _workers(run: Run) -> list[str]:
 
 
 def _prefix(run: Run) -> str:
-    return f"backfill-{run.pk}-"
+    return f"{run.kind}-{run.pk}-"
+
+
+def _job(run: Run) -> str:
+    return JOBS[RunKind(run.kind)]
 
 
 def _refuse_another(migration: AnyMigration, run: Run, request: Request) -> None:

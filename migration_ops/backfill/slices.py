@@ -35,13 +35,6 @@ PASSING = (Kind.CONFLICT, Kind.BLOCKED, Kind.DISCONNECTED)
 
 logger = logging.getLogger(__name__)
 
-_BEGIN = """
-UPDATE migration_ops_run
-   SET attempts = CASE WHEN attempts_at = %(rows)s THEN attempts + 1 ELSE 1 END, attempts_at = %(rows)s,
-       beat_at = CASE WHEN beat_at > clock_timestamp() - %(silence)s THEN beat_at ELSE clock_timestamp() END
- WHERE id = %(run)s
-"""
-
 # Of several workers each adds the time since the last beat of any of them: together the time that was worked.
 _BEAT = """
 UPDATE migration_ops_run
@@ -95,10 +88,7 @@ def work_slice(migration: AnyMigration, run_id: int, *, stop: Deadline) -> Endin
 
 
 def _slice(migration: AnyMigration, run: Run, stop: Deadline) -> Ending:
-    with connection.cursor() as cursor:
-        rows = counters_of(run).rows_read
-        values: dict[str, Any] = {"run": run.pk, "rows": rows, "silence": settings().lease}
-        cursor.execute(_BEGIN, values)
+    background.count_attempt(run, counters_of(run).rows_read)
     failpoint(JOINED)
     try:
         ending = _work(migration, run, stop)

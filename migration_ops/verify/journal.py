@@ -192,22 +192,29 @@ def begin(
     Raises:
         LeaseHeld: one is running; the message says who holds it and until when.
     """
-    now, wanted = timezone.now(), dict(options or {})
     with transaction.atomic(durable=True):
-        _alone(migration)
-        unfinished = runs.unfinished(migration, kind)
-        if unfinished is not None:
-            ranges = list(unfinished.ranges.order_by("number"))
-            if not ranges[WHOLE].done:
-                opened = runs.reopen(unfinished)
-                same = _asked(opened.run.options) == _asked(wanted)
-                if unfinished.started_at + settings().validation_resume_within >= now and same:
-                    reasons = list(unfinished.result.get("reasons", []))
-                    return Journal(migration, opened.run, ranges, opened.lease, reasons)
-                lease.release(opened.lease)
-            TouchedKey.objects.filter(run=unfinished).delete()
-            Run.objects.filter(pk=unfinished.pk).update(status=RunStatus.CANCELLED, ended_at=now)
-        return _new(migration, kind, actor, RunStatus.RUNNING, wanted)
+        return take_up(migration, kind, actor=actor, options=options)
+
+
+def take_up(
+    migration: AnyMigration, kind: RunKind = RunKind.VALIDATION, *, actor: str, options: Mapping[str, Any] | None = None
+) -> Journal:
+    """As `begin`, in the caller's transaction."""
+    now, wanted = timezone.now(), dict(options or {})
+    _alone(migration)
+    unfinished = runs.unfinished(migration, kind)
+    if unfinished is not None:
+        ranges = list(unfinished.ranges.order_by("number"))
+        if not ranges[WHOLE].done:
+            opened = runs.reopen(unfinished)
+            same = _asked(opened.run.options) == _asked(wanted)
+            if unfinished.started_at + settings().validation_resume_within >= now and same:
+                reasons = list(unfinished.result.get("reasons", []))
+                return Journal(migration, opened.run, ranges, opened.lease, reasons)
+            lease.release(opened.lease)
+        TouchedKey.objects.filter(run=unfinished).delete()
+        Run.objects.filter(pk=unfinished.pk).update(status=RunStatus.CANCELLED, ended_at=now)
+    return _new(migration, kind, actor, RunStatus.RUNNING, wanted)
 
 
 def _asked(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,20 +100,33 @@ def validate(
     if sample is not None and sample < 1:
         raise UnusableInput(f"A sample of {sample} proves nothing; ask for 1 at least.")
     journal = _begin(migration, actor, sample, keep)
-    legacy, modern = migration.legacy(), migration.modern()
-    strays: tuple[Stray, ...] = ()
     try:
         with suspending(journal):
-            if sample is None:
-                sweep_whole(journal, legacy, modern, progress)
-            else:
-                chosen = secrets.randbits(31) if seed is None else seed
-                look_at_sample(journal, legacy, modern, sample, chosen, progress)
-            settle(journal, legacy, modern)
-            if sample is None:
-                strays = look_around(journal, legacy, modern)
+            strays = look(journal, sample=sample, seed=seed, progress=progress)
     except Unreadable as error:
         return _validation(journal, sample, (*journal.reasons, str(error)))
+    return close(journal, strays, sample=sample)
+
+
+def look(journal: Journal, *, sample: int | None, seed: int | None, progress: Progress) -> tuple[Stray, ...]:
+    """Look from where the journal stands to the end; what interrupts this comes out as it is.
+
+    Raises:
+        Unreadable: a store could not be read whole.
+        LeaseLost: another process went on with this run.
+    """
+    legacy, modern = journal.migration.legacy(), journal.migration.modern()
+    if sample is None:
+        sweep_whole(journal, legacy, modern, progress)
+    else:
+        chosen = secrets.randbits(31) if seed is None else seed
+        look_at_sample(journal, legacy, modern, sample, chosen, progress)
+    settle(journal, legacy, modern)
+    return look_around(journal, legacy, modern) if sample is None else ()
+
+
+def close(journal: Journal, strays: tuple[Stray, ...], *, sample: int | None) -> Validation:
+    """Everything that was asked for was looked at: close the run with what it found."""
     validation = _validation(journal, sample, tuple(journal.reasons), strays)
     journal.finish(summary(validation), complete=validation.complete, looked_at=Q() if sample is None else None)
     return validation

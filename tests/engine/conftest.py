@@ -15,6 +15,7 @@ from migration_ops import registry
 from migration_ops.definition import AnyMigration
 from tests.database import database_url
 from tests.engine.background import Background
+from tests.engine.own_server import OwnServer
 from tests.engine.quick_settings import MIGRATION_OPS
 from tests.notes import schema
 from tests.notes.migration import notes as notes_migration
@@ -44,6 +45,20 @@ def in_background(notes: AnyMigration, settings: Any) -> Iterator[Background]:
     settings.MIGRATION_OPS = MIGRATION_OPS
     yield background
     background.end()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Callable[[], OwnServer]]:
+    """Make a PostgreSQL that the test may kill."""
+    made: list[OwnServer] = []
+
+    def make() -> OwnServer:
+        made.append(OwnServer())
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.end()
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import translation
 
+from migration_ops.backfill import background as waking
 from migration_ops.conf import settings
+from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.comparison import progress, shown, stray_actions
 from migration_ops.sync import source as sources
-from migration_ops.verify import report_file
+from migration_ops.verify import background, report_file
 from migration_ops.verify.repair import Action, plan, repair
 from migration_ops.verify.report import Report
 from migration_ops.verify.validation import Validation, discard, empty_summary, validate
@@ -32,6 +34,7 @@ class Command(OperatorCommand):
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("--sample", type=int, metavar="N", help="compare N random ones only (default: everything)")
+        parser.add_argument("--queue", action="store_true", help="let workers of the queue do it; return at once")
         parser.add_argument("--source", metavar="FILE", help="compare with this JSON file instead of the legacy store")
         parser.add_argument("--seed", type=int, metavar="S", help="choose the same sample again")
         parser.add_argument(
@@ -49,6 +52,8 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
+        if options["queue"]:
+            return _queued(migration, options)
         if options["source"] is not None:
             migration = sources.beside(migration, sources.name_of(migration, options["source"]))
         for name in ("dry_run", "delete_extras"):
@@ -105,3 +110,23 @@ class Command(OperatorCommand):
         with translation.override("en"):
             text = shown(report, first, actions, options["report"])
         return Outcome(data, text, report.exit_code)
+
+
+def _queued(migration: AnyMigration, options: dict[str, Any]) -> Outcome:
+    others = ("sample", "source", "seed", "report", "repair", "delete_extras", "dry_run")
+    if given := [name.replace("_", "-") for name in others if options[name] not in (None, False, [])]:
+        raise UnusableInput(
+            f"--queue is for a full validation alone; leave --{given[0]} out, or do it in the foreground."
+        )
+    run, woken = background.start(migration, actor=options["actor"])
+    problem = waking.problem(migration, woken)
+    data = {
+        **empty_summary(migration),
+        "differences": [],
+        "run": run.pk,
+        "status": run.status,
+        "queued": True,
+        "problem": problem,
+    }
+    told = f"Validation {run.pk} is left to the workers; `manage.py migration_status` says what it found. {problem}"
+    return Outcome(data, (told.strip(),))
