@@ -129,16 +129,16 @@ def test_a_row_that_moves_past_capture_has_both_its_documents_compared(compared:
 
 
 def test_what_was_open_during_a_run_is_compared_by_the_next_one(compared: AnyMigration) -> None:
+    """Also though others, who began later, had ended when the run began."""
     with second_connection() as somebody:
         somebody.execute(PAST_CAPTURE)
         somebody.execute("UPDATE modern_notes SET lines = '{x}' WHERE title = 'n0003'")
-        assert detect_json("--sample", "1")[1]["touched"] == 0
-        run("UPDATE legacy_notes SET body = body WHERE title = 'n0005'")
-    run("DELETE FROM migration_ops_dirtykey")
+        run("UPDATE modern_notes SET lines = lines WHERE title = 'n0005'")
+        assert detect_json("--sample", "1")[1]["touched"] == 1
 
     code, data = detect_json("--sample", "1")
 
-    assert (code, data["touched"], found(data)) == (5, 2, {("n0003", "mismatched")})
+    assert (code, found(data)) == (5, {("n0003", "mismatched")})
 
 
 def test_writes_of_the_app_are_compared_as_well_and_are_equal(compared: AnyMigration) -> None:
