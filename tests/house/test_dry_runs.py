@@ -26,6 +26,8 @@ def _owners(directory: Path) -> str:
 MORE: dict[str, tuple[str, ...]] = {"set": ("20",), "canary": ("--header", "X-Boards")}
 
 RUNS: list[tuple[str, ...]] = [
+    ("alerts", "list"),
+    ("alerts", "acknowledge", "1"),
     ("backfill", "start"),
     ("backfill", "pause"),
     ("detect_drift",),
