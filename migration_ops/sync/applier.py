@@ -1,8 +1,7 @@
 """The applier: works off the dirty list, so that the side that did not change says what the changed one says.
 
-One transaction a batch: take notices nobody else has taken, find out which keys they speak of, lock the keys, load each
-document from the changed side and write it to the other, take exactly these notices off the list. Killed anywhere, the
-transaction is undone and the notices are still there. A change that comes in meanwhile brings its own notice.
+Batch after batch, each in one transaction (`settling`). A batch that fails is taken apart: each row or key alone, so
+that one that cannot be carried over holds up no other, and backs off.
 
 Nothing here waits for a user for long: `lock_timeout` ends the wait before PostgreSQL looks for deadlocks, so that in a
 knot it is always the applier that lets go.
@@ -19,27 +18,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, Error, connection, transaction
+from django.db import Error, connection, transaction
 
 from migration_ops import state
 from migration_ops.backfill.errors import Backoff, Kind, kind, sentence
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Side
-from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
-from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
 from migration_ops.patience import sqlstate
-from migration_ops.preparation import prepare
-from migration_ops.rollout import routing
-from migration_ops.stages import SYNCED, Stage
-from migration_ops.state import State
-from migration_ops.sync import bookkeeping, carry, claims, dirty, origin, polling
+from migration_ops.sync import carry, claims, dirty, polling
 from migration_ops.sync.claims import Notice
+from migration_ops.sync.settling import Settled, refuse_unless_in_step, settle
 
-_CLAIMED = label("applier.claimed")
-_LOCKED = label("applier.locked")
-_DONE = label("applier.done")
-_COMMITTED = label("applier.committed")
 _DEFERRED = label("applier.deferred")
 
 ROUNDS = 4
@@ -49,10 +39,6 @@ document that a row has left, but not a chain of them."""
 _REPEATED = frozenset({Kind.CONFLICT, Kind.DISCONNECTED})
 """Errors after which the same batch is tried again; a batch that waited too long for a lock is taken apart instead, so
 that only the key that is locked stays behind."""
-
-
-class UnreadableNoticeError(DatabaseError):
-    """Somebody else than the product wrote onto the list; what was meant is not known, so the notice stays."""
 
 
 @dataclass(slots=True)
@@ -70,6 +56,10 @@ class Applied:
     failed: int = 0
     remaining: int = 0
     lags: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, settled: Settled) -> Applied:
+        return cls(applied=settled.notices, lags=list(settled.lags))
 
     def add(self, other: Applied) -> None:
         self.applied += other.applied
@@ -116,24 +106,7 @@ def apply_keys(migration: AnyMigration, keys: Collection[Any]) -> Applied:
     """
     refuse_unless_synced(migration)
     ids = dirty.of_keys(migration, keys)
-    return _alone_by_id(migration, ids) if ids else Applied()
-
-
-def carry_over(migration: AnyMigration, keys: Collection[Any], source: Side, *, conflicts: Collection[Any]) -> None:
-    """Make the other side say of these keys what `source` says, in the caller's transaction, which holds their locks.
-
-    Args:
-        conflicts: those of the keys that changed on the other side as well; what it said is kept as a before-image.
-
-    Raises:
-        DatabaseError, MigrationOpsError: it could not be; undo it.
-    """
-    if source is Side.LEGACY:
-        decides = partial(_legacy_decides, migration, state.read(migration))
-        for key in keys:
-            carry.from_legacy(migration, {key}, conflicts=conflicts, at=dirty.now(), decides=decides(key))
-    else:
-        carry.from_modern(migration, keys, conflicts=conflicts, at=dirty.now())
+    return _alone(migration, ids) if ids else Applied()
 
 
 def lag_p95(lags: Collection[float]) -> float | None:
@@ -144,6 +117,7 @@ def lag_p95(lags: Collection[float]) -> float | None:
 
 
 def _step(migration: AnyMigration, limit: int, *, noted: datetime, due: datetime) -> Applied:
+    """One batch; again where the next time may be better, and otherwise taken apart."""
     retries = settings().retries
     claimed: list[Notice] = []
 
@@ -153,7 +127,7 @@ def _step(migration: AnyMigration, limit: int, *, noted: datetime, due: datetime
 
     for attempt in range(1, retries + 2):
         try:
-            return _batch(migration, claim)
+            return Applied.of(settle(migration, claim))
         except Error as error:
             _reconnect_if_lost()
             if kind(error) in _REPEATED and attempt <= retries:
@@ -172,17 +146,14 @@ def _one_by_one(migration: AnyMigration, notices: Iterable[Notice]) -> Applied:
         groups[notice.side, notice.row, notice.key].append(notice)
     total = Applied()
     for group in groups.values():
-        total.add(_alone(migration, group))
+        total.add(_alone(migration, [notice.id for notice in group]))
     return total
 
 
-def _alone(migration: AnyMigration, group: list[Notice]) -> Applied:
-    return _alone_by_id(migration, [notice.id for notice in group])
-
-
-def _alone_by_id(migration: AnyMigration, ids: list[int]) -> Applied:
+def _alone(migration: AnyMigration, ids: list[int]) -> Applied:
+    """These notices in one transaction; where it fails, they stay on the list and back off."""
     try:
-        return _written_or_set_aside(migration, partial(claims.claim_these, migration, ids))
+        return Applied.of(_written_or_set_aside(migration, partial(claims.claim_these, migration, ids)))
     except Error as error:
         _reconnect_if_lost()
         if kind(error) is Kind.DISCONNECTED:
@@ -194,96 +165,14 @@ def _alone_by_id(migration: AnyMigration, ids: list[int]) -> Applied:
         return Applied(failed=len(mine))
 
 
-def _written_or_set_aside(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Applied:
+def _written_or_set_aside(migration: AnyMigration, claim: Callable[[], list[Notice]]) -> Settled:
     """What the modern database refuses for what it says is a person's business; trying again would not help."""
     try:
-        return _batch(migration, claim)
+        return settle(migration, claim)
     except Error as error:
         if kind(error) is not Kind.ROW:
             raise
-    return _batch(migration, claim, carry.from_legacy_or_set_aside)
-
-
-def _batch(
-    migration: AnyMigration,
-    claim: Callable[[], list[Notice]],
-    from_legacy: Callable[..., None] = carry.from_legacy,
-) -> Applied:
-    prepare(migration.legacy())
-    with transaction.atomic(durable=True):
-        origin.announce()
-        wait_at_most(KEY_PATIENCE)
-        enter_fence(migration)
-        now = state.read(migration)
-        _refuse_unless_synced(migration, now.stage)
-        notices = claim()
-        if not notices:
-            return Applied()
-        failpoint(_CLAIMED)
-        changed, keyless, gone = _resolve(migration, notices)
-        lock_keys(migration, changed)
-        failpoint(_LOCKED)
-        wait_at_most(ROW_PATIENCE)
-        _carry(migration, changed, now, from_legacy)
-        if keyless:
-            bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
-        bookkeeping.forget(migration, gone)
-        done = claims.done(notices)
-        failpoint(_DONE)
-    failpoint(_COMMITTED)
-    return Applied(applied=len(notices), lags=done.lags())
-
-
-def _resolve(migration: AnyMigration, notices: Collection[Notice]) -> tuple[dict[Any, set[Side]], set[str], set[str]]:
-    """The sides on which each key changed; rows without a readable key; rows that are gone.
-
-    A row stands for the key the lineage has for it and for the one it has now: when it moved, both are to be mended.
-    """
-    changed: dict[Any, set[Side]] = defaultdict(set)
-    rows = {notice.row for notice in notices if notice.row is not None}
-    for notice in notices:
-        if notice.row is None:
-            changed[_key(migration, notice)].add(notice.side)
-    if not rows:
-        return changed, set(), set()
-    lock_rows(migration, rows)
-    present = migration.legacy().keys_of(rows)
-    known = bookkeeping.old_keys(migration, rows)
-    keys = {key for key in present.values() if key is not None}
-    keys |= {migration.decode_key(key) for key in known.values() if key is not None}
-    for key in keys:
-        changed[key].add(Side.LEGACY)
-    return changed, {row for row, key in present.items() if key is None}, rows - present.keys()
-
-
-def _key(migration: AnyMigration, notice: Notice) -> Any:
-    if notice.key is None:
-        raise UnreadableNoticeError(f"Notice {notice.id} names neither a row nor a document.")
-    try:
-        return migration.decode_key(notice.key)
-    except ValueError as error:
-        raise UnreadableNoticeError(f"Notice {notice.id} names no document of {migration.name}: {error}") from error
-
-
-def _carry(
-    migration: AnyMigration, changed: dict[Any, set[Side]], now: State, from_legacy: Callable[..., None]
-) -> None:
-    encoded = {migration.encode_key(key): key for key in changed}
-    for key, side in dirty.sides(migration, encoded):
-        changed[encoded[key]].add(side)
-    both = {key for key, sides in changed.items() if len(sides) == 2}
-    words = {key: routing.authority(migration, migration.unit(key), now).side for key in changed}
-    sources = {key: words[key] if key in both else next(iter(sides)) for key, sides in changed.items()}
-    at = dirty.now()
-    for decides in (True, False):
-        keys = {key for key, side in sources.items() if side is Side.LEGACY and (words[key] is side) is decides}
-        from_legacy(migration, keys, conflicts=both & keys, at=at, decides=decides)
-    keys = {key for key, side in sources.items() if side is Side.MODERN}
-    carry.from_modern(migration, keys, conflicts=both & keys, at=at)
-
-
-def _legacy_decides(migration: AnyMigration, now: State, key: Any) -> bool:
-    return routing.authority(migration, migration.unit(key), now).side is Side.LEGACY
+    return settle(migration, claim, carry.from_legacy_or_set_aside)
 
 
 def refuse_unless_synced(migration: AnyMigration) -> None:
@@ -292,17 +181,7 @@ def refuse_unless_synced(migration: AnyMigration) -> None:
     Raises:
         Refused: at this stage they are not.
     """
-    _refuse_unless_synced(migration, state.stage(migration))
-
-
-def _refuse_unless_synced(migration: AnyMigration, stage: Stage) -> None:
-    if stage is Stage.OFF:
-        raise Refused(
-            f"{migration.name} is at stage off: nothing is captured, so there is nothing to sync."
-            " Run `manage.py stage advance` first."
-        )
-    if stage not in SYNCED:
-        raise Refused(f"{migration.name} is at stage {stage}: the two stores are no longer kept in step.")
+    refuse_unless_in_step(migration, state.stage(migration))
 
 
 def _delay(attempt: int) -> float:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import Error, connection, transaction
 
@@ -39,6 +39,7 @@ from migration_ops.stages import SYNCED
 from migration_ops.sync import applier, beginning, carry, dirty, origin, overtaken
 from migration_ops.sync.draft import ATTEMPTED, Draft, Outcome, Place, put
 from migration_ops.sync.follower import follow
+from migration_ops.sync.settling import carry_over
 
 __all__ = ["ATTEMPTED", "Draft", "Outcome", "prepare", "writing"]
 
@@ -97,9 +98,8 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
     now = state.read(migration)
     lock_keys(migration, [key])
     usual = routing.authority(migration, migration.unit(key), now)
-    synced = now.stage in SYNCED
-    decision, seen, blocked = _settled(migration, key, usual) if synced else (usual, frozenset[int](), "")
-    begun = beginning.loaded(migration, key, decision)
+    settled = _settled(migration, key, usual) if now.stage in SYNCED else _Settled(usual)
+    begun = beginning.loaded(migration, key, settled.decision)
     decision, store, found = begun.decision, begun.store, begun.found
     if _is_held(migration, key, decision, found):
         decision = replace(decision, side=Side.LEGACY, reason=Reason.QUARANTINED)
@@ -114,9 +114,9 @@ def _enter(migration: AnyMigration, key: Any) -> Place:
         Draft(key, document, document, decision),
         store,
         now.stage,
-        seen,
+        settled.seen,
         rows,
-        sqlstate=blocked or begun.blocked,
+        sqlstate=settled.blocked or begun.blocked,
     )
 
 
@@ -127,25 +127,36 @@ def _is_held(migration: AnyMigration, key: Any, decision: Decision, found: Batch
     return not found.documents and bool(routing.held(migration, [key], decision))
 
 
-def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decision, frozenset[int], str]:
+class _Settled(NamedTuple):
+    """How a write begins, now that what waited for its document was brought over, or could not be.
+
+    Attributes:
+        decision: who has the word.
+        seen: the notices that were looked at.
+        blocked: the SQLSTATE with which the other store has just kept this write waiting in vain, if it did.
+    """
+
+    decision: Decision
+    seen: frozenset[int] = frozenset()
+    blocked: str = ""
+
+
+def _settled(migration: AnyMigration, key: Any, usual: Decision) -> _Settled:
     """Bring a change of the other side that waits on the dirty list over first, so that it is not written over.
 
     Where that fails, it is logged and counted, and the side that changed has the word for this once.
-
-    Returns: who has the word, the notices that were looked at, and the SQLSTATE with which the other store has just
-        kept this write waiting in vain, if it did.
     """
     notices = dirty.speaking_of(migration, [migration.encode_key(key)])
     seen = frozenset(notice for notice, _, _ in notices)
     waiting = {side for _, _, side in notices}
     if usual.side.other not in waiting:
-        return usual, seen, ""
+        return _Settled(usual, seen)
     both = usual.side in waiting
     source = usual.side if both else usual.side.other
     began = monotonic()
     try:
         with transaction.atomic(), hurried(settings().follower_patience):
-            applier.carry_over(migration, {key}, source, conflicts={key} if both else set())
+            carry_over(migration, {key}, source, conflicts={key} if both else set())
     except (Error, MigrationOpsError, OSError) as error:
         why = cause(error)
         logger.warning(
@@ -156,10 +167,9 @@ def _settled(migration: AnyMigration, key: Any, usual: Decision) -> tuple[Decisi
         )
         failed = Measured(What.CARRIED_FIRST, source.value, SecondOutcome.FAILED, why)
         metrics.add(migration, failed, seconds=monotonic() - began)
-        if both:
-            return usual, seen, ""
-        return replace(usual, side=source, reason=Reason.DIRTY), seen, beginning.blocked_by(error)
-    return usual, seen, ""
+        if not both:
+            return _Settled(replace(usual, side=source, reason=Reason.DIRTY), seen, beginning.blocked_by(error))
+    return _Settled(usual, seen)
 
 
 def _refuse_another_key(draft: Draft) -> None:

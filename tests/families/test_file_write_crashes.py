@@ -16,7 +16,7 @@ from habits.family import Contents, Line
 from habits.stores import json_file
 from migration_ops import failpoints
 from migration_ops.models import DirtyKey
-from migration_ops.sync import applier, carry, dual_write, follower
+from migration_ops.sync import carry, dual_write, follower, settling
 from tests.acceptance import modern
 from tests.acceptance.commands import run
 from tests.engine.backfilling import eventually
@@ -45,14 +45,14 @@ LEGACY_FIRST = {
 
 MODERN_FIRST = {
     dual_write.AUTHORITY_SAVED: "before",
-    applier._CLAIMED: "after",
-    applier._LOCKED: "after",
+    settling._CLAIMED: "after",
+    settling._LOCKED: "after",
     json_file._WRITING: "after",
     json_file._WRITTEN: "after",
     json_file._REPLACED: "after",
     carry._SAVED: "after",
-    applier._DONE: "after",
-    applier._COMMITTED: "after",
+    settling._DONE: "after",
+    settling._COMMITTED: "after",
     dual_write.COMMITTED: "after",
 }
 """Modern commits before the file is written, and from then on the write may have been acknowledged."""
