@@ -55,7 +55,7 @@ def append(
     Raises:
         UnusableInput: a text holds what PostgreSQL cannot store, or the actor's name is empty or too long.
     """
-    _storable(actor, reason)
+    _refuse_unstorable(actor, reason)
     if not actor.strip() or len(actor) > 200:
         raise UnusableInput("Say who does this, in 1 to 200 characters (--actor NAME).")
     with transaction.atomic(), connection.cursor() as cursor:
@@ -77,10 +77,10 @@ def append(
     return HistoryEntry.objects.get(pk=number)
 
 
-def _storable(*texts: str) -> None:
+def _refuse_unstorable(*texts: str) -> None:
     for text in texts:
         if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise UnusableInput(f"{text!r} holds characters that the database cannot store.")
+            raise UnusableInput(f"{text!r} holds characters that the database cannot store; write it without them.")
 
 
 def entries(migration: AnyMigration) -> QuerySet[HistoryEntry]:

@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 SLOT = timedelta(minutes=30)
 """One point of a chart."""
 
-OK = "ok"
+OK = ReadOutcome.OK.value
 """Outcome of what went as it should, where there is no more to say."""
 
 

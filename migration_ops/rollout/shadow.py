@@ -26,7 +26,7 @@ from migration_ops.exceptions import MigrationOpsError
 from migration_ops.locks import hurried
 from migration_ops.models import QuarantineItem, QuarantineStatus
 from migration_ops.observe import metrics
-from migration_ops.observe.measures import ShadowOutcome, What
+from migration_ops.observe.measures import ReadOutcome, ShadowOutcome, What
 from migration_ops.observe.metrics import Measured
 from migration_ops.patience import cause
 from migration_ops.rollout.authority import shown
@@ -123,7 +123,7 @@ def _compared(
 ) -> tuple[ShadowOutcome, str]:
     first = _looked(migration, keys_in)
     for side, seconds in first.seconds.items():
-        measured = Measured(What.PAIRED_READ, side.value, "ok", "", served.reason.value, served.step)
+        measured = Measured(What.PAIRED_READ, side.value, ReadOutcome.OK.value, "", served.reason.value, served.step)
         metrics.add(migration, measured, seconds=seconds)
     if not first.unlike:
         if first.ignored and not first.compared:

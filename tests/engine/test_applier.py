@@ -19,6 +19,7 @@ from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, Qu
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import drain, lag_p95
 from tests.engine.syncing import begin_dual_write, go_to_ramp, noted, rows, run, second_connection
+from tests.engine.waiting import wait_until
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
 from tests.notes.stores import LegacyNotes, ModernNotes
@@ -102,13 +103,11 @@ def assert_in_step() -> None:
     assert DirtyKey.objects.count() == 0
 
 
-def wait_until(sql: str, *parameters: Any) -> None:
-    """Until the query gives a row; at most ten seconds."""
+def wait_for_row(sql: str, *parameters: Any) -> None:
+    """Until the query gives a row."""
     with second_connection() as watcher:
         watcher.autocommit = True
-        deadline = time.monotonic() + 10
-        while not watcher.execute(sql, parameters).fetchall():
-            assert time.monotonic() < deadline, sql
+        wait_until(lambda: bool(watcher.execute(sql, parameters).fetchall()))
 
 
 def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
@@ -333,7 +332,7 @@ def test_a_user_who_updates_a_row_that_is_being_carried_over_waits_and_wins(sync
 
     def update_meanwhile() -> None:
         users.append(in_thread(lambda: run("UPDATE legacy_notes SET body = 'last' WHERE id = %s", row)))
-        wait_until(
+        wait_for_row(
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE legacy_notes%%'"
         )
 
@@ -367,7 +366,7 @@ def test_opposite_lock_orders_of_user_and_applier_cost_the_user_only_a_moment(sy
     with second_connection() as user:
         user.execute("SELECT 1 FROM legacy_notes WHERE id = %s FOR UPDATE", [second])
         thread, results = in_thread(lambda: drain(synced))
-        wait_until("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FOR SHARE'")
+        wait_for_row("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FOR SHARE'")
         began = time.monotonic()
         user.execute("UPDATE legacy_notes SET body = 'mine' WHERE id = %s", [first])
         assert time.monotonic() - began < 0.9
@@ -556,7 +555,7 @@ def test_a_key_another_worker_holds_is_waited_for(synced: AnyMigration) -> None:
         origin.announce()
         locks.lock_keys(synced, [NoteKey("a", "t")])
         thread, results = in_thread(lambda: drain(synced))
-        wait_until("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'")
+        wait_for_row("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'")
         ModernNotes().save([Note(NoteKey("a", "t"), ("stale",))])
     thread.join()
     assert results[0].applied == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from migration_ops.sync import dirty
 from migration_ops.sync.applier_loop import ApplierLoop
 from migration_ops.sync.listener import Listener
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
+from tests.engine.waiting import wait_until
 from tests.notes import schema
 from tests.notes.note import NoteKey
 from tests.notes.stores import LegacyNotes
@@ -43,13 +43,6 @@ FOLLOWING = (
 def synced(notes: AnyMigration) -> AnyMigration:
     begin_dual_write(notes)
     return notes
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.01)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:

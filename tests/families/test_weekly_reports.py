@@ -222,7 +222,7 @@ def test_without_a_day_it_is_the_last_week_that_is_over_where_the_families_live(
         (MONDAY, date(2026, 1, 1), MONDAY),
     ],
 )
-def test_the_week_of_a_day(day: date | None, today: date, week: date) -> None:
+def test_a_day_names_its_week_and_none_the_last_week_that_is_over(day: date | None, today: date, week: date) -> None:
     assert week_to_report(day, today=today) == week
 
 

@@ -45,7 +45,7 @@ def test_status_is_the_default_and_works_before_anything_happened(notes: AnyMigr
     assert not HistoryEntry.objects.exists()
 
 
-def test_a_step_by_the_plan(ramp: AnyMigration, good_evidence: None) -> None:
+def test_advance_makes_the_next_step_of_the_plan_and_shows_who_did_it(ramp: AnyMigration, good_evidence: None) -> None:
     code, printed = command("rollout", "advance", "--dry-run", *WHY)
     assert (code, printed["percent"], printed["after"]["percent"], state.read(ramp).percent) == (0, 0, 5, 0)
     code, printed = command("rollout", "advance", *WHY)
@@ -73,14 +73,14 @@ def test_a_closed_gate_is_exit_4_with_all_gates(
     assert state.read(ramp).percent == 0
 
 
-def test_an_override_needs_a_reason(ramp: AnyMigration) -> None:
+def test_an_override_goes_through_with_a_reason_and_is_exit_2_without(ramp: AnyMigration) -> None:
     assert command("rollout", "advance", "--override", "--actor", "ann")[0] == 2
     assert state.read(ramp).percent == 0
     code, printed = command("rollout", "set", "5", "--override", *WHY)
     assert (code, printed["percent"]) == (0, 5)
 
 
-def test_set_down_and_kill_and_back(ramp: AnyMigration) -> None:
+def test_each_way_back_goes_at_once_and_is_in_the_history_under_its_verb(ramp: AnyMigration) -> None:
     command("rollout", "set", "5", "--override", *WHY)
     assert command("rollout", "set", "2.5")[1]["percent"] == 2.5
     printed = command("rollout", "kill", *WHY)[1]
@@ -104,7 +104,7 @@ def test_a_refusal_says_where_the_migration_stands(ramp: AnyMigration) -> None:
     assert "plan_followed" in {gate["id"] for gate in printed["gates"]}
 
 
-def test_canaries(ramp: AnyMigration, people: Any) -> None:
+def test_canaries_are_shown_as_they_were_chosen_and_are_gone_with_off(ramp: AnyMigration, people: Any) -> None:
     people("ann")
     code, printed = command("rollout", "canary", "--header", "X-Modern", "--percent", "1", "--user", "ann@example.com")
     assert code == 0
