@@ -21,8 +21,8 @@ from migration_ops.models import UNSETTLED, Flag, HistoryEntry, RunKind
 from migration_ops.observe import counted
 from migration_ops.observe.counted import Counted, Day, Durations
 from migration_ops.observe.measures import What
-from migration_ops.rollout import plan, routing, way_back
-from migration_ops.rollout.plan import Next
+from migration_ops.rollout import forward, routing, way_back
+from migration_ops.rollout.forward import Next
 from migration_ops.rollout.way_back import WayBack
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -122,14 +122,14 @@ def look(migration: AnyMigration) -> Room:
     The gates are asked what they are asked while writers wait, which takes milliseconds; a step asks for all of it.
     """
     now = state.read(migration)
-    following = plan.following(now)
+    following = forward.following(now)
     counts = counted.counted(migration, [What.READ, What.WRITE, What.SECOND_WRITE, What.SHADOW_READ])
     return Room(
         migration=migration,
         at=timezone.now(),
         now=now,
         following=following,
-        gates=opening.look(migration, now, plan.passage(following), fenced=True) if following else (),
+        gates=opening.look(migration, now, forward.passage(following), fenced=True) if following else (),
         served=_served(migration, now, [each for each in counts if each.name == What.READ]),
         writes=second_writes(counts),
         later=_by_outcome(counts, What.SECOND_WRITE),

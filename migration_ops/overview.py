@@ -15,7 +15,7 @@ from migration_ops import gates, history, stages, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import opening
 from migration_ops.models import UNSETTLED, Difference, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
-from migration_ops.rollout import plan, standing, way_back
+from migration_ops.rollout import forward, standing, way_back
 from migration_ops.state import State
 
 HISTORY_SHOWN = 5
@@ -42,7 +42,7 @@ def way_back_of(migration: AnyMigration) -> dict[str, Any]:
 
 def placed(now: State) -> dict[str, Any]:
     """The stage and where one can go from it: `next` is the stage after it, `next_step` what the plan does next."""
-    following, step = stages.next_stage(now.stage), plan.following(now)
+    following, step = stages.next_stage(now.stage), forward.following(now)
     return {
         "migration": now.name,
         "stage": now.stage.value,
@@ -66,8 +66,8 @@ def gates_ahead(migration: AnyMigration, now: State) -> list[dict[str, Any]]:
 
 def gates_of_plan(migration: AnyMigration, now: State) -> list[dict[str, Any]]:
     """The gates of what the plan does next, with the overrides in force."""
-    step = plan.following(now)
-    return [gate.as_dict() for gate in opening.look(migration, now, plan.passage(step))] if step else []
+    step = forward.following(now)
+    return [gate.as_dict() for gate in opening.look(migration, now, forward.passage(step))] if step else []
 
 
 def everything(migration: AnyMigration) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from migration_ops.models import Flag
 from migration_ops.observe import heartbeat, totals
 from migration_ops.observe.heartbeat import Role
 from migration_ops.observe.totals import Ever
-from migration_ops.rollout import evaluator, plan
+from migration_ops.rollout import evaluator, forward
 from migration_ops.state import State
 
 
@@ -44,7 +44,7 @@ class Look:
 def look(migration: AnyMigration) -> Look:
     """The migration as it is now. No gate is computed for it: who looks every few seconds must cost nobody anything."""
     now = state.read(migration)
-    following = plan.following(now)
+    following = forward.following(now)
     wanted = dict.fromkeys([*(following.gates if following else ()), *evaluator.HOLDS])
     ages = {role: heartbeat.age(migration, role) for role in Role}
     return Look(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 
 from django.db import connection
 from django.db.models import Count, Min, Q
@@ -14,11 +13,10 @@ from migration_ops.gates.age import age_of
 from migration_ops.gates.gate import Gate, Verdict
 from migration_ops.gates.wording import duration, number, percent
 from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
+from migration_ops.rollout import plan
 from migration_ops.sentence import joined, said, said_many
 from migration_ops.stages import CAPTURING
 from migration_ops.sync import capture
-
-_ALL = Decimal(100)
 
 
 def preflight_clean(migration: AnyMigration) -> Gate:
@@ -129,10 +127,10 @@ def ramp_complete(migration: AnyMigration) -> Gate:
     reached = state.read(migration).percent
     return Gate(
         id="ramp_complete",
-        verdict=Verdict.PASS if reached == _ALL else Verdict.FAIL,
+        verdict=Verdict.PASS if reached == plan.ALL else Verdict.FAIL,
         message=said("%(percent)s of the units read modern; the ramp goes on until all do.", percent=percent(reached)),
         value=float(reached),
-        threshold=float(_ALL),
+        threshold=float(plan.ALL),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from migration_ops import state, transitions
 from migration_ops.definition import AnyMigration
-from migration_ops.rollout import plan
+from migration_ops.rollout import forward
 from migration_ops.rollout.choosing import Canaries, canary, canary_off
 from migration_ops.rollout.ramping import set_percent
 from migration_ops.rollout.rollback import AUTOMATIC, rollback
@@ -58,7 +58,7 @@ def advance(
         IllegalTransition, FenceBusy: as `transitions.advance`.
     """
     looked_at = state.seen(migration, version)
-    following = plan.following(looked_at)
+    following = forward.following(looked_at)
     if following is not None and following.stage is Stage.RAMP is looked_at.stage:
         return set_percent(
             migration,

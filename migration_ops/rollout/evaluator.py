@@ -22,7 +22,7 @@ from migration_ops.gates import Gate, Verdict
 from migration_ops.models import GateReading
 from migration_ops.observe import heartbeat, retention
 from migration_ops.observe.heartbeat import Role
-from migration_ops.rollout import control, plan
+from migration_ops.rollout import control, forward
 from migration_ops.stages import Stage
 from migration_ops.state import State
 
@@ -103,7 +103,7 @@ def follow(
 
 
 def _watched(now: State) -> tuple[str, ...]:
-    following = plan.following(now)
+    following = forward.following(now)
     ahead = following.gates if following else ()
     return tuple(dict.fromkeys([*ahead, *(HOLDS if _is_exposed(now) else ())]))
 

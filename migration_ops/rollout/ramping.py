@@ -12,7 +12,7 @@ from migration_ops.gates import Gate, Verdict, opening
 from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
 from migration_ops.gates.wording import percent as per_cent
-from migration_ops.rollout import plan
+from migration_ops.rollout import forward, plan
 from migration_ops.rollout.turning import Change, refuse_no_percent, turn
 from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
@@ -81,4 +81,4 @@ def _up(now: State, percent: Decimal) -> Passage:
         threshold=float(furthest),
     )
     way = said("from %(source)s to %(target)s", source=f"{now.percent.normalize():f}", target=per_cent(percent))
-    return Passage(way, plan.raised(now, percent).gates, exposes=True, more=(gate,))
+    return Passage(way, forward.raised(now, percent).gates, exposes=True, more=(gate,))

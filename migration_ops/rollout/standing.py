@@ -9,8 +9,8 @@ from migration_ops import history, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate, opening
 from migration_ops.models import HistoryEntry
-from migration_ops.rollout import canaries, plan, self_test
-from migration_ops.rollout.plan import Next
+from migration_ops.rollout import canaries, forward, self_test
+from migration_ops.rollout.forward import Next
 from migration_ops.state import State
 
 
@@ -39,10 +39,10 @@ class Standing:
 def look(migration: AnyMigration) -> Standing:
     """The standing now; computes the gates."""
     now = state.read(migration)
-    following = plan.following(now)
+    following = forward.following(now)
     if following is None:
         return Standing(now, None, ())
-    return Standing(now, following, opening.look(migration, now, plan.passage(following)))
+    return Standing(now, following, opening.look(migration, now, forward.passage(following)))
 
 
 def as_dict(migration: AnyMigration, standing: Standing, *, entries: int = 20) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from migration_ops.exceptions import Refused
 from migration_ops.gates import opening, overrides
 from migration_ops.gates.overrides import Vouching
 from migration_ops.locks import wait_at_most
-from migration_ops.rollout import plan
+from migration_ops.rollout import forward
 from migration_ops.rollout.turning import Change
 from migration_ops.sentence import said, word
 
@@ -30,7 +30,7 @@ def vouch(
     """
     vouching = Vouching(actor, reason) if reason.strip() or not dry_run else None
     looked_at = state.seen(migration, version)
-    following = plan.following(looked_at)
+    following = forward.following(looked_at)
     if following is None:
         raise Refused(
             said(
@@ -39,7 +39,7 @@ def vouch(
                 stage=word(looked_at.stage),
             )
         )
-    passage = plan.passage(following)
+    passage = forward.passage(following)
     found = opening.look(migration, looked_at, passage)
     if not overrides.waivable(found, exposes=passage.exposes):
         raise Refused(said("None of the gates %(way)s is closed and can be vouched for.", way=passage.way))

@@ -27,7 +27,7 @@ from migration_ops.exceptions import (
     UnusableInput,
 )
 from migration_ops.gates import Gate, overrides
-from migration_ops.rollout import plan
+from migration_ops.rollout import forward
 from migration_ops.rollout.control import Change
 from migration_ops.state import State
 from migration_ops.web import gate_views, sentences, wording
@@ -182,7 +182,7 @@ def _page(
 
 def _beyond_vouching(now: State, answer: _Answer) -> list[str]:
     """Closed gates that nobody can vouch for."""
-    following = plan.following(now)
+    following = forward.following(now)
     exposes = following is not None and following.exposes
     return [
         gate.id for gate in answer.gates if not gate.is_open and not overrides.may_be_waived(gate.id, exposes=exposes)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from migration_ops import stages, transitions
 from migration_ops.definition import AnyMigration
-from migration_ops.rollout import control, plan
+from migration_ops.rollout import control, forward
 from migration_ops.rollout.control import Canaries, Change
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -81,7 +81,7 @@ def _canary(migration: AnyMigration, *, values: Mapping[str, Any], **said: Any) 
 
 
 def _is_forward_here(now: State) -> bool:
-    following = plan.following(now)
+    following = forward.following(now)
     return following is not None and following.stage.position <= Stage.LIVE.position
 
 

@@ -19,7 +19,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.gates import Gate, Verdict
 from migration_ops.locks import lock_id
 from migration_ops.models import DirtyKey, Flag, GateReading, HistoryEntry
-from migration_ops.rollout import control, evaluator, plan
+from migration_ops.rollout import control, evaluator, forward
 from migration_ops.stages import Stage
 from migration_ops.web import wording
 from migration_ops.web.actions import ACTIONS
@@ -60,7 +60,7 @@ def test_every_gate_on_the_page_is_said_in_korean_with_the_same_numbers(notes: A
         run("UPDATE migration_ops_migrationstate SET stage = %s, version = version + 1", stage.value)
     pages = [member("viewers", language).get(room(notes)).content.decode() for language in ("ko", "en")]
     korean, english = map(sentences, pages)
-    following = plan.following(state.read(notes))
+    following = forward.following(state.read(notes))
     assert following is not None
     assert korean.keys() == english.keys() == set(following.gates)
     for gate_id, said in korean.items():
