@@ -160,11 +160,7 @@ def _served(decision: Decision) -> dict[str, str]:
 
 
 def _said(value: dict[str, Any] | Sequence[Any], served: Decision) -> HttpResponse:
-    return HttpResponse(
-        representation.encoded(value),
-        content_type="application/json",
-        headers={"Cache-Control": "private, no-store", **_served(served)},
-    )
+    return representation.answer(value, headers={**representation.UNKEPT, **_served(served)})
 
 
 def _board(board: Board, served: Decision) -> HttpResponse:
@@ -176,6 +172,7 @@ def _board(board: Board, served: Decision) -> HttpResponse:
 
 
 def answer_to(written: family.Written, status: int) -> HttpResponse:
+    """What is answered to a change: the board as it is now, and with 201 also where it is."""
     if written.board is None:
         raise ValueError("A board that was written is there.")
     response = _board(written.board, written.served)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -25,7 +25,7 @@ def list_notifications(
 ) -> HttpResponse:
     """The family's notifications, the newest first, and how many of all of them are unread."""
     page = notifications.listed(owner=owner(request).pk, before=before, limit=limit)
-    return _said(representation.notifications(page))
+    return representation.answer(representation.notifications(page))
 
 
 @router.post("/notifications/{uuid:notification}/read", response=schemas.NotificationOut)
@@ -33,8 +33,4 @@ def list_notifications(
 def read_notification(request: HttpRequest, notification: UUID) -> HttpResponse:
     """Mark a notification as read, whether it was or not."""
     read = notifications.mark_read(owner=owner(request).pk, notification=notification)
-    return _said(representation.notification(read))
-
-
-def _said(value: dict[str, Any]) -> HttpResponse:
-    return HttpResponse(representation.encoded(value), content_type="application/json", headers=representation.UNKEPT)
+    return representation.answer(representation.notification(read))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+from django.http import HttpResponse
 
 from habits.board import BLANK, Board
 from habits.family import ChildSummary, DayCount, Stats
@@ -11,7 +14,7 @@ from habits.notifications import Listing, Notification
 from habits.summary import WeekSummary
 from habits.templates import Template
 
-UNKEPT = {"Cache-Control": "private, no-store"}
+UNKEPT: Mapping[str, str] = {"Cache-Control": "private, no-store"}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -19,6 +22,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 def encoded(value: Any) -> bytes:
     """Canonical JSON: in the order of the value's keys, without white space, UTF-8."""
     return _encode(value).encode()
+
+
+def answer(value: Any, status: int = 200, *, headers: Mapping[str, str] = UNKEPT) -> HttpResponse:
+    """The value as JSON, which nobody keeps unless `headers` say otherwise."""
+    return HttpResponse(encoded(value), status=status, content_type="application/json", headers=dict(headers))
 
 
 def child(summary: ChildSummary) -> dict[str, Any]:

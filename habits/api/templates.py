@@ -25,7 +25,7 @@ _TEMPLATE = "/templates/{uuid:template}"
 @router.api_operation(READING, "/templates", response=list[schemas.TemplateOut])
 def list_templates(request: HttpRequest) -> HttpResponse:
     """The family's templates: the shared ones first, then by child; defaults before others, then by name."""
-    return _said([representation.template(each) for each in templates.listed(owner=owner(request).pk)])
+    return representation.answer([representation.template(each) for each in templates.listed(owner=owner(request).pk)])
 
 
 @router.post("/templates", response={201: schemas.TemplateOut})
@@ -40,7 +40,7 @@ def post_template(request: HttpRequest, template: schemas.TemplateIn) -> HttpRes
         child=template.child,
         is_default=template.is_default,
     )
-    response = _said(representation.template(made), 201)
+    response = representation.answer(representation.template(made), 201)
     response["Location"] = f"/api/templates/{made.id}"
     return response
 
@@ -48,7 +48,8 @@ def post_template(request: HttpRequest, template: schemas.TemplateIn) -> HttpRes
 @router.api_operation(READING, _TEMPLATE, response=schemas.TemplateOut)
 def read_template(request: HttpRequest, template: UUID) -> HttpResponse:
     """One template."""
-    return _said(representation.template(templates.get(owner=owner(request).pk, template=template)))
+    found = templates.get(owner=owner(request).pk, template=template)
+    return representation.answer(representation.template(found))
 
 
 @router.patch(_TEMPLATE, response=schemas.TemplateOut)
@@ -58,7 +59,8 @@ def patch_template(request: HttpRequest, template: UUID, change: schemas.Templat
     sent: dict[str, Any] = {name: getattr(change, name) for name in change.model_fields_set}
     if "habits" in sent:
         sent["habits"] = [habit.name for habit in change.habits]
-    return _said(representation.template(templates.change(owner=owner(request).pk, template=template, **sent)))
+    changed = templates.change(owner=owner(request).pk, template=template, **sent)
+    return representation.answer(representation.template(changed))
 
 
 @router.delete(_TEMPLATE, response={204: None})
@@ -88,12 +90,3 @@ def apply_template(request: HttpRequest, name: Name, day: Day, how: schemas.Appl
         must_exist=asked.must_exist,
     )
     return answer_to(written, 201 if written.created else 200)
-
-
-def _said(value: Any, status: int = 200) -> HttpResponse:
-    return HttpResponse(
-        representation.encoded(value),
-        status=status,
-        content_type="application/json",
-        headers=representation.UNKEPT,
-    )

@@ -45,7 +45,8 @@ def refuse_too_many(migration: AnyMigration, users: Iterable[Any], groups: Itera
     everybody = get_user_model()._default_manager.all()
     by_name = Q(pk__in=[user.pk for user in users]) | Q(pk__in=flag.exclude(users=None).values("users"))
     by_group = Q(groups__in=list(groups)) | Q(groups__in=flag.exclude(groups=None).values("groups"))
-    named_people, limit = everybody.filter(by_name | by_group).values("pk").distinct().count(), most(everybody.count())
+    named_people = everybody.filter(by_name | by_group).values("pk").distinct().count()
+    limit = most(everybody.count())
     if named_people > limit:
         raise Refused(
             said(

@@ -116,9 +116,9 @@ def _is_exposed(now: State) -> bool:
 
 
 def _act(migration: AnyMigration, now: State, found: Sequence[Gate]) -> str:
-    failed = [gate for gate in found if gate.verdict is Verdict.FAIL]
     if not _is_exposed(now):
         return ""
+    failed = [gate for gate in found if gate.verdict is Verdict.FAIL]
     back = [gate for gate in failed if gate.id in TAKES_BACK and (gate.clear or _keeps_failing(migration, now, gate))]
     holding = [gate for gate in failed if gate.id in HOLDS]
     try:

@@ -21,4 +21,6 @@ def execute(sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
             cursor = own.execute(sql, parameters)
             return list(cursor.fetchall()) if cursor.description else []
     except psycopg.Error as error:
-        raise OperationalError(f"It could not be noted beforehand: {error}") from error
+        raise OperationalError(
+            f"What is about to be written could not be noted beforehand, so nothing was written: {error}"
+        ) from error

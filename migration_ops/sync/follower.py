@@ -45,9 +45,9 @@ def _followed(place: Place) -> Outcome:
     migration, draft = place.migration, place.draft
     if place.side is Side.MODERN:
         put(migration.legacy(), draft.key, draft.document)
-        news = overtaken.sides(place)
+        earlier = overtaken.news(place)
         rows = carry.record_rows(migration, [draft.key])
-        _refuse_if_overtaken(place, news)  # rows that were added have a lineage only now, and rows that went had one
+        _refuse_if_overtaken(place, earlier)  # rows that were added have a lineage only now, and rows that went had one
         carry.keep_legacy_ids(migration, rows, Batch([] if draft.document is None else [draft.document]))
         in_legacy = rows.by_key().get(draft.key)
     else:
@@ -62,15 +62,15 @@ def _followed(place: Place) -> Outcome:
     return Outcome.BOTH if _verified(place, in_legacy) else Outcome.DIFFERENT
 
 
-def _refuse_if_overtaken(place: Place, news: Collection[Side] = ()) -> None:
+def _refuse_if_overtaken(place: Place, earlier: Collection[Side] = ()) -> None:
     """Now that the follower's rows are locked, whoever changed them since they were loaded is on the dirty list.
 
     Args:
-        news: the sides on which the list said so already.
+        earlier: the sides on which the list said so already.
     """
     if place.stage not in CAPTURING[place.side.other]:
         return
-    sides = overtaken.sides(place).union(news)
+    sides = overtaken.news(place).union(earlier)
     place.overtaken |= place.side is Side.MODERN and place.side in sides
     if place.side.other in sides:
         raise _FollowerChanged

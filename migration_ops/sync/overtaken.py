@@ -12,19 +12,19 @@ from migration_ops.sync import dirty
 from migration_ops.sync.draft import Place
 
 
-def sides(place: Place) -> set[Side]:
+def news(place: Place) -> set[Side]:
     """The sides on which the document came onto the list since this was asked last, or since it was loaded."""
     notices = dirty.speaking_of(place.migration, [place.migration.encode_key(place.draft.key)])
-    news = {notice: side for notice, _, side in notices if notice not in place.seen}
-    place.seen |= news.keys()
-    return set(news.values())
+    unseen = {notice: side for notice, _, side in notices if notice not in place.seen}
+    place.seen |= unseen.keys()
+    return set(unseen.values())
 
 
 def in_authority(place: Place) -> bool:
     """Whether the write that was made replaced something of the authority that it had not seen, and can be undone."""
     if place.stage not in CAPTURING[place.side] or not place.store.transactional:
         return False
-    return Side.MODERN in sides(place) if place.side is Side.MODERN else _by_added_rows(place)
+    return Side.MODERN in news(place) if place.side is Side.MODERN else _by_added_rows(place)
 
 
 def _by_added_rows(place: Place) -> bool:
