@@ -89,7 +89,7 @@ def test_a_header_that_names_no_store_asks_for_nothing(asking: AnyMigration, peo
 
 
 @pytest.mark.parametrize("who", [{}, {"is_staff": True, "is_active": False}])
-def test_nobody_else_may(asking: AnyMigration, people: Any, who: dict[str, bool]) -> None:
+def test_only_active_staff_may_ask_by_header(asking: AnyMigration, people: Any, who: dict[str, bool]) -> None:
     assert said(decided(asking, people(**who), **{"X-Modern": "modern"})) == LEGACY
 
 
@@ -110,7 +110,7 @@ def test_a_header_that_nobody_chose_is_none(ramp: AnyMigration, people: Any) -> 
     assert said(decided(ramp, people(is_staff=True), **{"X-Modern": "modern"})) == LEGACY
 
 
-def test_the_flag_names_users_and_groups(ramp: AnyMigration, people: Any) -> None:
+def test_whom_the_flag_names_alone_or_by_a_group_reads_modern_and_nobody_else(ramp: AnyMigration, people: Any) -> None:
     ann, ben, cleo = people("ann"), people("ben"), people("cleo")
     testers = Group.objects.create(name="testers")
     ben.groups.add(testers)
@@ -158,6 +158,6 @@ def test_within_a_request_it_is_decided_once(ramp: AnyMigration, people: Any) ->
     assert routing.of_unit(ramp, str(user.pk)).side is Side.MODERN
 
 
-def test_a_flag_that_is_missing_serves_nobody_new_and_nobody_else(ramp: AnyMigration) -> None:
+def test_where_the_flag_is_missing_nobody_reads_modern(ramp: AnyMigration) -> None:
     assert not Flag.objects.filter(name=ramp.name).exists()
     assert said(routing.of_unit(ramp, "garden")) == LEGACY

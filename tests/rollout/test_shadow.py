@@ -15,7 +15,9 @@ from migration_ops import state
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Metric, QuarantineItem, ReadDifference
 from migration_ops.observe import metrics
-from migration_ops.rollout import reading, shadow
+from migration_ops.rollout import reading, routing, shadow
+from migration_ops.stages import Stage
+from migration_ops.state import State
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import writing
 from tests.engine.syncing import run
@@ -137,7 +139,7 @@ def test_nobody_waits_for_longer_than_the_patience(compared: AnyMigration, setti
 
     holder = threading.Thread(target=lock)
     holder.start()
-    locked.wait(20)
+    assert locked.wait(20)
     try:
         assert reading.document(compared, PEAS).documents[PEAS].lines == ("sow",)
     finally:
@@ -148,7 +150,7 @@ def test_nobody_waits_for_longer_than_the_patience(compared: AnyMigration, setti
 
 @pytest.mark.parametrize("stage", ["off", "dual_write", "live"])
 def test_at_other_stages_nothing_is_compared(compared: AnyMigration, stage: str) -> None:
-    decision = reading.routing.authority(compared, "garden", state.State("notes", state.Stage(stage)))
+    decision = routing.authority(compared, "garden", State("notes", Stage(stage)))
     shadow.look(compared, decision, lambda side: [PEAS])
     assert counted() == {}
 
@@ -166,7 +168,7 @@ def test_no_more_at_once_than_allowed(compared: AnyMigration, settings: Any, mon
     assert counted() == {}
 
 
-def test_the_share_is_what_it_is_set_to(compared: AnyMigration, settings: Any) -> None:
+def test_with_a_share_of_0_nothing_is_compared(compared: AnyMigration, settings: Any) -> None:
     settings.MIGRATION_OPS = {"SHADOW_READ_PERCENT": 0}
     for _ in range(20):
         reading.document(compared, PEAS)
