@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from habits.board import Board, BoardKey, decode_key, encode_key, unit_prefix
+from habits.code_meanings import MEANINGS
 from habits.comparison import differences, equal_marks, image, marks
+from habits.naming import BOARD_FORM, owner_named
 from habits.preflight import legacy_readable, owners_known
 from habits.refusals import code_for_error
 from habits.stores.legacy import legacy_store, source_store
@@ -27,6 +29,8 @@ boards: Migration[BoardKey, Board] = Migration(
         "child": key.child,
         "week_start": key.week_start.isoformat(),
     },
+    key_form=BOARD_FORM,
+    find_unit=owner_named,
     unit=lambda key: str(key.owner),
     unit_prefix=unit_prefix,
     differences=differences,
@@ -34,6 +38,7 @@ boards: Migration[BoardKey, Board] = Migration(
     equal_marks=equal_marks,
     image=image,
     rejection_codes=CODES,
+    code_meanings=MEANINGS,
     code_for_error=code_for_error,
     code_for_duplicate="duplicate_key",
     modern_tables=(

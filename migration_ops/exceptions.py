@@ -66,6 +66,10 @@ class StageChanged(Refused):
     """Somebody else changed the stage in the meantime; look again and decide anew."""
 
 
+class SelectionChanged(Refused):
+    """Somebody decided on one of these rows in the meantime, or one changed; look again and decide anew."""
+
+
 class FenceBusy(Refused):
     """Writers still hold the fence; the step was not made."""
 

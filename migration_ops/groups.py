@@ -13,7 +13,11 @@ from django.db.models import Q
 
 APP = "migration_ops"
 
-OPERATING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback", "acknowledge", "repair")
+STEERING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback", "acknowledge")
+
+DECIDING = ("accept", "assign", "retry", "repair")
+
+OPERATING = (*STEERING, *DECIDING)
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "migration viewers": (),

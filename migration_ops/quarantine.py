@@ -8,9 +8,10 @@ read in the place of the legacy store wait for the file to be read again.
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import islice
 
 from django.db import connection, transaction
@@ -18,11 +19,13 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
 from migration_ops import history, state
+from migration_ops import quarantine_choice as choice
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import DirtyKey, QuarantineItem, QuarantineStatus
 from migration_ops.preparation import prepare
 from migration_ops.quarantine_listing import SHOWN, Listing, all_items, number_of, shown
+from migration_ops.sentence import said
 from migration_ops.stages import SYNCED
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import Applied
@@ -46,6 +49,8 @@ class Decision:
         applied: what the applier did right after; None where it did not run.
         failed: notices of the decided rows and their documents that could not be carried over.
         advice: sentences that say what has to be done for rows that are not looked at here.
+        fingerprint: of a dry run: of the rows as they were looked at. Given as `seen` to the decision itself, nothing
+            is decided but what was looked at.
     """
 
     listing: Listing
@@ -53,9 +58,18 @@ class Decision:
     applied: Applied | None = None
     failed: int = 0
     advice: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
-def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "") -> Decision:
+def accept(
+    migration: AnyMigration,
+    ids: Collection[int],
+    *,
+    actor: str,
+    reason: str = "",
+    seen: str | None = None,
+    patience: timedelta | None = None,
+) -> Decision:
     """Let these rows stay behind, by somebody's name; the rest of their documents is written.
 
     An acceptance holds as long as the row stays as it is. Accepting what is accepted changes nothing. A document that
@@ -63,37 +77,57 @@ def accept(migration: AnyMigration, ids: Collection[int], *, actor: str, reason:
     counts when the file is read again. Rows that are held back may be named together with those that hold them, as the
     whole list does.
 
+    Args:
+        seen: the fingerprint of the dry run that was looked at.
+        patience: how long to carry changes over here; what is left then is the applier's. None: until all are.
+
     Raises:
         UnusableInput: one of the ids is unknown, resolved, or held by a row that was not named; nothing was written.
+        SelectionChanged: the rows are not as they were `seen`; nothing was written.
     """
     with transaction.atomic(durable=True):
-        waiting = _acceptable(_chosen(migration, ids))
+        waiting = choice.acceptable(choice.chosen(migration, ids))
+        choice.refuse_unless_seen(waiting, seen)
         if waiting:
             chosen = Q(pk__in=[item.pk for item in waiting])
-            for source, leaders in _by_source(item for item in waiting if item.refused).items():
+            for source, leaders in choice.by_source(item for item in waiting if item.refused).items():
                 chosen |= Q(status=QuarantineStatus.OPEN, refused=True, source=source, held_by__in=leaders)
             all_items(migration).filter(chosen).update(
                 status=QuarantineStatus.ACCEPTED, decided_at=Now(), decided_by=actor, reason=reason
             )
-            dirty.mark_rows(migration, _by_source(waiting).get("", []))
+            dirty.mark_rows(migration, choice.by_source(waiting).get("", []))
             _remember(migration, "quarantine accept", waiting, rows=len(waiting), actor=actor, reason=reason)
-    decision = _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)))
-    return replace(decision, advice=_advice({source: len(rows) for source, rows in _by_source(waiting).items()}))
+    decision = _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)), patience=patience)
+    return replace(decision, advice=_advice({source: len(rows) for source, rows in choice.by_source(waiting).items()}))
 
 
 def assign_owner(
-    migration: AnyMigration, ids: Collection[int], *, owner: str, actor: str, reason: str = ""
+    migration: AnyMigration,
+    ids: Collection[int],
+    *,
+    owner: str,
+    actor: str,
+    reason: str = "",
+    seen: str | None = None,
+    patience: timedelta | None = None,
 ) -> Decision:
     """Give the rows of these items, which have no owner (unit), this one in the legacy store.
+
+    Args:
+        owner: as people name one, see `Migration.find_unit`.
+        seen, patience: as in `accept`.
 
     Raises:
         UnusableInput: an id or the owner is unknown, an item is resolved, a row has an owner or is one of a file;
             nothing was written.
+        SelectionChanged: the rows are not as they were `seen`; nothing was written.
     """
+    owner = migration.find_unit(owner)
     prepare(migration.legacy())
     with transaction.atomic(durable=True):
         origin.announce()
-        items = _writable(_chosen(migration, ids))
+        items = choice.writable(choice.chosen(migration, ids))
+        choice.refuse_unless_seen(items, seen)
         rows = [item.row for item in items]
         dirty.mark_rows(migration, rows)
         _remember(migration, "quarantine assign-owner", items, rows=len(items), actor=actor, reason=reason, owner=owner)
@@ -101,7 +135,36 @@ def assign_owner(
         legacy = migration.legacy()
         _refuse_unless_all(rows, len(legacy.keys_of(rows)))
         _refuse_unless_all(rows, legacy.assign_unit(rows, owner))
-    return _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)))
+    return _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)), patience=patience)
+
+
+def retry_some(
+    migration: AnyMigration,
+    ids: Collection[int],
+    *,
+    actor: str,
+    reason: str = "",
+    seen: str | None = None,
+    patience: timedelta | None = None,
+) -> Decision:
+    """Look at the rows of these items again, accepted ones too; those that are no longer rejected become resolved.
+
+    Args:
+        seen, patience: as in `accept`.
+
+    Raises:
+        Refused: at this stage the stores are not kept in step.
+        UnusableInput: an id is unknown, an item is resolved or one of a file; nothing was written.
+        SelectionChanged: the rows are not as they were `seen`; nothing was written.
+    """
+    applier.refuse_unless_synced(migration)
+    with transaction.atomic(durable=True):
+        items = choice.writable(choice.chosen(migration, ids))
+        choice.refuse_unless_seen(items, seen)
+        dirty.mark_rows(migration, [item.row for item in items])
+        dirty.retry_now(migration)
+        _remember(migration, "quarantine retry", items, rows=len(items), actor=actor, reason=reason)
+    return _decided(migration, all_items(migration).filter(pk__in=ids), len(set(ids)), patience=patience)
 
 
 def retry(migration: AnyMigration, *, actor: str, reason: str = "") -> Decision:
@@ -135,78 +198,52 @@ def planned_retry(migration: AnyMigration) -> Decision:
     return Decision(shown(migration, items[:SHOWN]), items.count(), advice=_advice_to_retry(migration))
 
 
-def planned(migration: AnyMigration, ids: Collection[int], *, accepting: bool) -> Decision:
-    """The items that `accept`, or else `assign_owner`, would decide on; changes nothing.
+def planned_acceptance(migration: AnyMigration, ids: Collection[int]) -> Decision:
+    """What `accept` would decide on; changes nothing.
 
     Raises:
-        UnusableInput: as they would, but whether the owner is known only the decision itself finds out.
+        UnusableInput: as it would.
     """
-    items = _chosen(migration, ids)
-    chosen = _acceptable(items) if accepting else _writable(items)
-    return Decision(shown(migration, chosen), len(chosen))
+    return _planned(migration, choice.acceptable(choice.chosen(migration, ids)))
+
+
+def planned_assignment(migration: AnyMigration, ids: Collection[int], *, owner: str) -> Decision:
+    """What `assign_owner` would decide on; changes nothing.
+
+    Raises:
+        UnusableInput: as it would, but whether a row has an owner by now only the decision itself finds out.
+    """
+    migration.find_unit(owner)
+    return _planned(migration, choice.writable(choice.chosen(migration, ids)))
+
+
+def planned_retry_of_some(migration: AnyMigration, ids: Collection[int]) -> Decision:
+    """What `retry_some` would look at again; changes nothing.
+
+    Raises:
+        Refused, UnusableInput: as it would.
+    """
+    applier.refuse_unless_synced(migration)
+    return _planned(migration, choice.writable(choice.chosen(migration, ids)))
+
+
+def _planned(migration: AnyMigration, items: list[QuarantineItem]) -> Decision:
+    return Decision(shown(migration, items), len(items), fingerprint=choice.fingerprint(items))
 
 
 def _waiting(migration: AnyMigration) -> QuerySet[QuarantineItem]:
     return all_items(migration).filter(status=QuarantineStatus.OPEN)
 
 
-def _chosen(migration: AnyMigration, ids: Collection[int]) -> list[QuarantineItem]:
-    """The items of these ids, locked until the end of the transaction."""
-    if not ids:
-        raise UnusableInput("Name the items by their ids; `quarantine list` shows them.")
-    found = all_items(migration).filter(pk__in=ids).order_by("id")
-    with transaction.atomic():
-        items = list(found.select_for_update())
-    unknown = sorted(set(ids) - {item.pk for item in items})
-    if unknown:
-        raise UnusableInput(f"No quarantined row of {migration.name} has the id {', '.join(map(str, unknown))}.")
-    resolved = [item for item in items if item.status == QuarantineStatus.RESOLVED]
-    if resolved:
-        raise UnusableInput(f"Item {resolved[0].pk} (row {resolved[0].row}) is resolved: {resolved[0].reason}")
-    return items
-
-
-def _acceptable(items: Iterable[QuarantineItem]) -> list[QuarantineItem]:
-    """Those that still wait and are rejected themselves; what they hold back is decided with them.
-
-    Raises:
-        UnusableInput: one is held back by a row that was not named.
-    """
-    waiting = [item for item in items if item.status == QuarantineStatus.OPEN]
-    leaders = [item for item in waiting if item.held_by is None]
-    named = {(item.source, item.row) for item in leaders}
-    for item in waiting:
-        if item.held_by is not None and (item.source, item.held_by) not in named:
-            raise UnusableInput(
-                f"Item {item.pk} (row {item.row}) is only held because of row {item.held_by}; decide on that one."
-            )
-    return leaders
-
-
-def _writable(items: list[QuarantineItem]) -> list[QuarantineItem]:
-    """All of them, if each is of the legacy store: a file is only read."""
-    for item in items:
-        if item.source:
-            raise UnusableInput(
-                f"Item {item.pk} is row {item.row} of {item.source}, which is only read. Correct the file and run"
-                f" `manage.py backfill --source {shlex.quote(item.source)}` again."
-            )
-    return items
-
-
-def _by_source(items: Iterable[QuarantineItem]) -> dict[str, list[str]]:
-    """Rows by the file they are of, "" for the legacy store."""
-    rows: dict[str, list[str]] = defaultdict(list)
-    for item in items:
-        rows[item.source].append(item.row)
-    return rows
-
-
 def _advice(rows: Mapping[str, int]) -> tuple[str, ...]:
     """What makes rows of files be looked at again, of which there are so many by file."""
     return tuple(
-        f"{count} of these rows are of {source}; `manage.py backfill --source {shlex.quote(source)}` looks at them"
-        " again."
+        said(
+            "%(rows)s of these rows are of %(source)s; `manage.py backfill --source %(quoted)s` looks at them again.",
+            rows=str(count),
+            source=source,
+            quoted=shlex.quote(source),
+        )
         for source, count in sorted(rows.items())
         if source
     )
@@ -218,7 +255,13 @@ def _advice_to_retry(migration: AnyMigration) -> tuple[str, ...]:
 
 def _refuse_unless_all(rows: Collection[str], there: int) -> None:
     if there != len(rows):
-        raise UnusableInput(f"Of {len(rows)} rows only {there} are still there without an owner; look again.")
+        raise UnusableInput(
+            said(
+                "Of %(rows)s rows only %(there)s are still there without an owner; look again.",
+                rows=str(len(rows)),
+                there=str(there),
+            )
+        )
 
 
 def _mark_open(migration: AnyMigration) -> int:
@@ -232,9 +275,17 @@ def _mark_open(migration: AnyMigration) -> int:
 
 
 def _decided(
-    migration: AnyMigration, items: QuerySet[QuarantineItem], rows: int, *, most: int | None = None
+    migration: AnyMigration,
+    items: QuerySet[QuarantineItem],
+    rows: int,
+    *,
+    most: int | None = None,
+    patience: timedelta | None = None,
 ) -> Decision:
-    applied = applier.drain(migration) if state.stage(migration) in SYNCED else None
+    until = None if patience is None else time.monotonic() + patience.total_seconds()
+    applied = None
+    if state.stage(migration) in SYNCED:
+        applied = applier.drain(migration, stop=lambda: until is not None and time.monotonic() > until)
     ours = items.filter(source="")
     mine = Q(row__in=ours.values("row")) | Q(key__in=ours.exclude(key=None).values("key"))
     failed = DirtyKey.objects.filter(mine, migration=migration.name, attempts__gt=0).count()

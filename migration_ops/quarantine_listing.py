@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Left, Length
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import QuarantineItem, QuarantineStatus
+from migration_ops.sentence import said
 
 SHOWN = 100
 """Items that a listing shows and an entry of the history names, unless more are asked for; all are counted."""
@@ -56,6 +58,79 @@ class Listing:
     items: tuple[Item, ...] = ()
 
 
+RAW_SHOWN = 2_000
+"""Characters of a row as it was that a page of many rows shows."""
+
+PAGE = 50
+"""Rows a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How many rows there are of one code and status."""
+
+    code: str
+    status: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detailed:
+    """A quarantined row as the person who decides looks at it.
+
+    Attributes:
+        key: the document it would belong to, as canonical text; None where that cannot be read.
+        raw: the first `RAW_SHOWN` characters of the row as it was.
+        cut: whether there are more of them.
+    """
+
+    item: Item
+    key: str | None
+    raw: str
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the rows that were asked for, and how many there are."""
+
+    number: int
+    pages: int
+    rows: int
+    items: tuple[Detailed, ...]
+
+
+def by_code(migration: AnyMigration) -> list[CodeCount]:
+    """What is in quarantine, counted in the database; in the order of the codes."""
+    counted = all_items(migration).values_list("code", "status").annotate(rows=Count("pk"))
+    found = [CodeCount(*each) for each in counted]
+    order = {code: place for place, code in enumerate(migration.rejection_codes)}
+    return sorted(found, key=lambda each: (order.get(each.code, len(order)), each.code, each.status))
+
+
+def page(migration: AnyMigration, *, code: str, status: str, number: int) -> Page:
+    """Page `number` of the rows of this code and status, from 1 on; the nearest there is."""
+    items = all_items(migration).filter(code=code, status=status)
+    rows = items.count()
+    pages = max(1, -(-rows // PAGE))
+    number = min(max(number, 1), pages)
+    cut = items.annotate(start=Left("raw", RAW_SHOWN), length=Length("raw")).order_by("id")
+    shown_here = cut[(number - 1) * PAGE : number * PAGE]
+    detailed = (Detailed(_item(item), item.key, item.start, item.length > RAW_SHOWN) for item in shown_here)
+    return Page(number, pages, rows, tuple(detailed))
+
+
+def waiting_ids(migration: AnyMigration, code: str) -> list[int]:
+    """The rows of this code that wait for a decision and are rejected themselves; the oldest first.
+
+    Raises:
+        UnusableInput: the migration has no such code.
+    """
+    _refuse_unknown(migration, code)
+    waiting = all_items(migration).filter(code=code, status=QuarantineStatus.OPEN, held_by=None)
+    return list(waiting.order_by("id").values_list("pk", flat=True))
+
+
 def listing(
     migration: AnyMigration, *, code: str | None = None, status: Collection[str] = UNDECIDED, limit: int | None = SHOWN
 ) -> Listing:
@@ -64,8 +139,8 @@ def listing(
     Raises:
         UnusableInput: the migration has no such code, or the limit is less than 0.
     """
-    if code is not None and code not in migration.rejection_codes:
-        raise UnusableInput(f"{code} is no code of {migration.name}; there are {', '.join(migration.rejection_codes)}.")
+    if code is not None:
+        _refuse_unknown(migration, code)
     if limit is not None and limit < 0:
         raise UnusableInput(f"A list of {limit} items cannot be.")
     items = all_items(migration).filter(status__in=status).order_by("id")
@@ -92,6 +167,19 @@ def all_items(migration: AnyMigration) -> QuerySet[QuarantineItem]:
 def number_of(row: str) -> int | str:
     """A row's id as JSON has it."""
     return int(row) if row.isascii() and row.isdigit() else row
+
+
+def _refuse_unknown(migration: AnyMigration, code: str) -> None:
+    if code not in migration.rejection_codes:
+        codes = ", ".join(migration.rejection_codes)
+        raise UnusableInput(
+            said(
+                "%(code)s is no code of %(migration)s; there are %(codes)s.",
+                code=code,
+                migration=migration.name,
+                codes=codes,
+            )
+        )
 
 
 def _item(item: QuarantineItem) -> Item:

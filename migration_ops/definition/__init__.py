@@ -18,15 +18,17 @@ from migration_ops.definition.capabilities import (
 )
 from migration_ops.definition.documents import DocumentT, FieldDifference, Json, Keyed, KeyT, Side
 from migration_ops.definition.migration import AnyMigration, ForeignKey, Migration
+from migration_ops.definition.naming import KeyForm, KeyPart
 from migration_ops.definition.pages import Batch, Cursor, KeyPage, Page, Saved, Span
 from migration_ops.definition.preflight import PreflightCheck, Status
-from migration_ops.definition.rows import Conflict, Merge, Rejection, RowLink
+from migration_ops.definition.rows import CodeMeaning, Conflict, Merge, Rejection, RowLink
 from migration_ops.definition.stores import CapturedTable, RowStore, Store
 
 __all__ = [
     "AnyMigration",
     "Batch",
     "CapturedTable",
+    "CodeMeaning",
     "Conflict",
     "Cursor",
     "DocumentT",
@@ -36,7 +38,9 @@ __all__ = [
     "Json",
     "KeepsLegacyIds",
     "KeptInFile",
+    "KeyForm",
     "KeyPage",
+    "KeyPart",
     "KeyT",
     "Keyed",
     "KnowsLimits",

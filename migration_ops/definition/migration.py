@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from django.db import DatabaseError
 from django.utils.functional import Promise
 
 from migration_ops.definition.documents import DocumentT, FieldDifference, Json, KeyT, Side
+from migration_ops.definition.naming import KeyForm
 from migration_ops.definition.preflight import PreflightCheck
+from migration_ops.definition.rows import CodeMeaning
 from migration_ops.definition.stores import RowStore, Store
 
 
@@ -43,6 +45,9 @@ class Migration(Generic[KeyT, DocumentT]):
             it reads. Not declared: `sync.source.beside` sets it. Lineage and quarantine keep rows apart by it.
         encode_key, decode_key: key to canonical text and back, one to one.
         describe_key: the key's parts by name, as reports show them; all strings.
+        key_form: how a person names a key; None where only its canonical text does.
+        find_unit: the unit that a person means by this text, e.g. an account by its address. Raises `UnusableInput`
+            with a sentence where it names none, or more than one. By default the text is the unit.
         unit: what reads and writes move together for, e.g. the owner.
         unit_prefix: what the canonical texts of all keys of a unit begin with, and no others.
         differences: the fields in which a legacy and a modern document differ; not empty unless they are equal, and
@@ -52,6 +57,7 @@ class Migration(Generic[KeyT, DocumentT]):
         equal_marks: how many of them two documents of one key agree on.
         image: the document as JSON, for before-images.
         rejection_codes: every code a `Rejection` may carry.
+        code_meanings: what people who decide are told about each of them.
         code_for_error: the code for a row that only the modern database refused; called where the database can be
             asked about it, after what failed was rolled back.
         code_for_duplicate: the code for a row of a `source` whose document another store has with other content.
@@ -73,6 +79,8 @@ class Migration(Generic[KeyT, DocumentT]):
     encode_key: Callable[[KeyT], str]
     decode_key: Callable[[str], KeyT]
     describe_key: Callable[[KeyT], Mapping[str, str]]
+    key_form: KeyForm[KeyT] | None = None
+    find_unit: Callable[[str], str] = str
     unit: Callable[[KeyT], str]
     unit_prefix: Callable[[str], str]
     differences: Callable[[DocumentT, DocumentT], list[FieldDifference]]
@@ -80,6 +88,7 @@ class Migration(Generic[KeyT, DocumentT]):
     equal_marks: Callable[[DocumentT, DocumentT], int]
     image: Callable[[DocumentT], Json]
     rejection_codes: tuple[str, ...]
+    code_meanings: Mapping[str, CodeMeaning] = field(default_factory=dict)
     code_for_error: Callable[[DatabaseError], str]
     code_for_duplicate: str = ""
     modern_tables: tuple[str, ...]

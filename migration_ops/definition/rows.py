@@ -43,6 +43,21 @@ class Rejection(Generic[KeyT]):
 
 
 @dataclass(frozen=True, slots=True)
+class CodeMeaning:
+    """What a rejection's code means to the person who decides; msgids for gettext.
+
+    Attributes:
+        means: what is wrong with such a row, a sentence.
+        advice: what to do about it, a sentence or two.
+        lacks_unit: whether giving the row a unit mends it.
+    """
+
+    means: str
+    advice: str
+    lacks_unit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """Two rows of one document said different things; the leader's word was kept.
 

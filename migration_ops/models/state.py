@@ -20,6 +20,9 @@ VERBS = {
     "acknowledge": "acknowledge alerts of a migration",
     "repair": "repair differences of a migration",
     "explain": "explain differences of a migration",
+    "accept": "accept that quarantined rows of a migration stay behind",
+    "assign": "give quarantined rows of a migration an owner",
+    "retry": "have quarantined rows of a migration looked at again",
 }
 """What people may do to a migration, one permission each."""
 

@@ -21,6 +21,7 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
 from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
+from migration_ops.sentence import said, word
 from migration_ops.stages import SYNCED, Stage
 from migration_ops.state import State
 from migration_ops.sync import bookkeeping, carry, claims, dirty, origin
@@ -165,8 +166,17 @@ def refuse_unless_in_step(migration: AnyMigration, stage: Stage) -> None:
     """
     if stage is Stage.OFF:
         raise Refused(
-            f"{migration.name} is at stage off: nothing is captured, so there is nothing to sync."
-            " Run `manage.py stage advance` first."
+            said(
+                "%(migration)s is at stage off: nothing is captured, so there is nothing to sync."
+                " Run `manage.py stage advance` first.",
+                migration=migration.name,
+            )
         )
     if stage not in SYNCED:
-        raise Refused(f"{migration.name} is at stage {stage}: the two stores are no longer kept in step.")
+        raise Refused(
+            said(
+                "%(migration)s is at stage %(stage)s: the two stores are no longer kept in step.",
+                migration=migration.name,
+                stage=word(stage.value),
+            )
+        )

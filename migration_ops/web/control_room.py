@@ -21,8 +21,11 @@ from migration_ops import dashboard, registry, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnknownMigration
 from migration_ops.models import Dashboard
-from migration_ops.web import acting, figures, pictures
-from migration_ops.web.actions import ACTIONS, Action
+from migration_ops.web import acting, figures, inspect_page, pictures, quarantine_page
+from migration_ops.web.acting import Acting
+from migration_ops.web.acting_on_state import ActingOnState
+from migration_ops.web.actions import ACTIONS
+from migration_ops.web.quarantine_actions import QUARANTINE_ACTIONS
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin[Dashboard]
@@ -31,7 +34,11 @@ else:
 
 View = Callable[..., HttpResponseBase]
 
+Shown = Callable[[HttpRequest, AnyMigration], dict[str, Any]]
+
 MAY_LOOK = "migration_ops.view_migrationstate"
+
+ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *QUARANTINE_ACTIONS)
 
 
 class ControlRoom(_ModelAdmin):
@@ -60,14 +67,17 @@ class ControlRoom(_ModelAdmin):
             path("<str:name>/", site.admin_view(self._looking(self.one)), name=f"{name}_room"),
             path("<str:name>/live/", self._fragment(self.live), name=f"{name}_live"),
             path("<str:name>/charts/", self._fragment(self.charts), name=f"{name}_charts"),
-            *(
-                path(
-                    f"<str:name>/{action.verb}/",
-                    self._acting(action),
-                    name=action.url_name,
-                )
-                for action in ACTIONS
+            path(
+                "<str:name>/quarantine/",
+                self._showing("quarantine", quarantine_page.shown, "migration_ops.view_quarantineitem"),
+                name=f"{name}_quarantine",
             ),
+            path(
+                "<str:name>/inspect/",
+                self._showing("inspect", inspect_page.shown, "migration_ops.view_beforeimage"),
+                name=f"{name}_inspect",
+            ),
+            *(path(f"<str:name>/{each.verb}/", self._acting(each), name=each.url_name) for each in ACTING),
         ]
 
     def every(self, request: HttpRequest) -> HttpResponseBase:
@@ -116,9 +126,24 @@ class ControlRoom(_ModelAdmin):
 
         return looking
 
-    def _acting(self, action: Action) -> View:
+    def _showing(self, template: str, shown: Shown, permission: str) -> View:
+        """A page of one migration, for those with this permission; `GET` alone."""
+
+        @require_safe
+        def showing(request: HttpRequest, name: str) -> HttpResponseBase:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            found = shown(request, known(name))
+            status = found.pop("status", 200)
+            page = self._page(request, f"migration_ops/{template}.html", **found)
+            page.status_code = status
+            return page
+
+        return self.admin_site.admin_view(showing)
+
+    def _acting(self, each: Acting) -> View:
         """An action. Who is logged in and no staff is refused: no login of theirs would let them."""
-        inside = self.admin_site.admin_view(acting.view(self.admin_site, action))
+        inside = self.admin_site.admin_view(acting.view(self.admin_site, each))
 
         def act(request: HttpRequest, name: str) -> HttpResponseBase:
             if request.user.is_authenticated and not self.admin_site.has_permission(request):

@@ -17,7 +17,7 @@ from migration_ops.models import RunStatus
 from migration_ops.rollout import canaries
 from migration_ops.state import State
 from migration_ops.web import wording
-from migration_ops.web.shapes import Fact, grouped, rows
+from migration_ops.web.shapes import Fact, grouped, listed, rows
 
 
 def served(room: Room) -> tuple[Fact, ...]:
@@ -128,7 +128,7 @@ def waiting(room: Room) -> list[Fact]:
         Fact(
             _("Rows in quarantine, undecided"),
             grouped(quarantine["open"]),
-            rows("quarantineitem", migration__exact=name, status__exact="open"),
+            listed(room.migration, "quarantine"),
             "unsure" if quarantine["open"] else "good",
         ),
         Fact(

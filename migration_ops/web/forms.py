@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth import get_user_model
@@ -21,8 +21,14 @@ LONGEST_REASON = 2_000
 LONGEST_LIST = 2_000
 
 
-class ActionForm(forms.Form):
-    """Why; subclasses add what else an action has to know. `values` are those without the reason."""
+class ReasonForm(forms.Form):
+    """Why; subclasses add what else an action has to know. `values` are those without the reason.
+
+    Attributes:
+        asks: names of fields without which there is nothing to look at yet; the page asks for them first.
+    """
+
+    asks: ClassVar[tuple[str, ...]] = ()
 
     reason = forms.CharField(
         label=_("Why"),
@@ -32,7 +38,25 @@ class ActionForm(forms.Form):
         help_text=_("Stays in the history."),
     )
 
-    field_order = ["stage", "percent", "header", "cookie", "users", "groups", "reason"]
+    field_order = ["stage", "percent", "header", "cookie", "users", "groups", "owner", "reason"]
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether nobody has said yet what has to be known."""
+        return any(name not in self.data for name in self.asks)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
+
+    @property
+    def fingerprint(self) -> str:
+        """What the values are, so that nothing is done but what was looked at."""
+        return json.dumps(self.values, sort_keys=True, default=str)
+
+
+class ActionForm(ReasonForm):
+    """What an action on the state of a migration has to know."""
 
     def __init__(self, data: QueryDict, *, now: State) -> None:
         said = data.copy()
@@ -44,15 +68,6 @@ class ActionForm(forms.Form):
     def proposed(cls, now: State) -> dict[str, Any]:
         """What is filled in as long as nobody said anything else."""
         return {}
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {name: value for name, value in self.cleaned_data.items() if name != "reason"}
-
-    @property
-    def fingerprint(self) -> str:
-        """What the values are, so that nothing is done but what was looked at."""
-        return json.dumps(self.values, sort_keys=True, default=str)
 
 
 class ReasonNeeded(ActionForm):

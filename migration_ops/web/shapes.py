@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils.formats import number_format
 
+from migration_ops.definition import AnyMigration
 from migration_ops.web.wording import Text
 
 
@@ -16,6 +17,11 @@ def rows(model: str, **filters: Any) -> str:
     """The address of the admin's list of these rows."""
     where = urlencode({name: value for name, value in filters.items() if value is not None})
     return f"{reverse(f'admin:migration_ops_{model}_changelist')}?{where}"
+
+
+def listed(migration: AnyMigration, page: str, /, **query: str) -> str:
+    """The address of one of the migration's own pages in the control room."""
+    return reverse(f"admin:migration_ops_dashboard_{page}", args=[migration.name], query=query or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from migration_ops.observe.measures import ReadOutcome, ShadowOutcome, What
 from migration_ops.rollout.routing import Reason
 from migration_ops.sync.draft import Outcome
 from migration_ops.web import wording
-from migration_ops.web.shapes import Line, Number, Table, count, rows
+from migration_ops.web.shapes import Line, Number, Table, count, listed, rows
 
 
 def _since(room: Room, *, hours: int) -> str:
@@ -142,8 +142,8 @@ def quarantine(room: Room) -> Table:
     found = room.quarantine
 
     def linked(status: str, code: str) -> Number:
-        where = {"migration__exact": room.migration.name, "status__exact": status, "code__exact": code}
-        return count(found[f"{status}_by_code"].get(code, 0), rows("quarantineitem", **where))
+        where = listed(room.migration, "quarantine", listed=code, status=status)
+        return count(found[f"{status}_by_code"].get(code, 0), where)
 
     codes = sorted({*found["open_by_code"], *found["accepted_by_code"]})
     lines = [

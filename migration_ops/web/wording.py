@@ -166,6 +166,11 @@ def translated(text: str) -> str:
     return sentence.translated(text, translation)
 
 
+def declared(text: str) -> str:
+    """A text that a migration declares for translation, in the language of whoever looks."""
+    return translated(sentence.word(text))
+
+
 def percent(value: Decimal) -> str:
     """`12.5 %`, without zeros that say nothing."""
     return f"{number_format(f'{value.normalize():f}')} %"

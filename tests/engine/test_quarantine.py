@@ -233,7 +233,9 @@ def test_retry_at_stage_off_is_refused(notes: AnyMigration) -> None:
         ["accept", "1", "--owner", "b"],
         ["assign-owner", "1"],
         ["list", "1"],
-        ["retry", "1"],
+        ["accept", "1", "--code", "body_missing"],
+        ["accept", "--code", "nobody_s"],
+        ["retry", "1", "--status", "open"],
         ["accept", "1", "--limit", "5"],
     ],
 )

@@ -17,7 +17,7 @@ from migration_ops.management.presentation import some
 from migration_ops.management.rows import Rows
 from migration_ops.models import QuarantineStatus
 from migration_ops.quarantine import Decision
-from migration_ops.quarantine_listing import UNDECIDED, Listing, listing
+from migration_ops.quarantine_listing import UNDECIDED, Listing, listing, waiting_ids
 
 _STATUSES = {"undecided": UNDECIDED, "all": tuple(QuarantineStatus)} | {
     status.value: (status,) for status in QuarantineStatus
@@ -25,7 +25,9 @@ _STATUSES = {"undecided": UNDECIDED, "all": tuple(QuarantineStatus)} | {
 
 
 class Command(OperatorCommand):
-    """`quarantine list|accept ID…|assign-owner ID… --owner UUID|retry`; ids are those that `list` shows."""
+    """`quarantine list|accept ID…|assign-owner ID… --owner UUID|retry [ID…]`; ids are those that `list` shows.
+
+    Instead of ids, decisions take `--code CODE`: all open rows of that code."""
 
     help = "Show the legacy rows that cannot be represented, and decide what becomes of them."
     writes_history = True
@@ -40,8 +42,10 @@ class Command(OperatorCommand):
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", default="list", choices=["list", "accept", "assign-owner", "retry"])
         parser.add_argument("ids", nargs="*", metavar="ID", help="items to decide on")
-        parser.add_argument("--owner", metavar="UUID", help="assign-owner: whose the rows are")
-        parser.add_argument("--code", help="list: only rows with this code")
+        parser.add_argument(
+            "--owner", metavar="UUID", help="assign-owner: whose the rows are; an e-mail address will do"
+        )
+        parser.add_argument("--code", help="only rows with this code; for a decision instead of ids")
         parser.add_argument("--status", choices=list(_STATUSES), help="list: open and accepted ones by default")
         parser.add_argument("--limit", type=int, metavar="N", help="list: at most so many rows (default: 100)")
 
@@ -57,8 +61,10 @@ class Command(OperatorCommand):
                 migration, code=options["code"], status=_STATUSES[status], limit=100 if limit is None else limit
             )
             return Outcome(_data(shown), _text(shown))
+        if options["code"] is not None:
+            ids = waiting_ids(migration, options["code"])
         if options["dry_run"]:
-            return _would(migration, verb, ids)
+            return _would(migration, verb, ids, options)
         return _outcome(verb, _decide(migration, verb, ids, options))
 
 
@@ -68,14 +74,20 @@ def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping
         return quarantine.accept(migration, ids, **said)
     if verb == "assign-owner":
         return quarantine.assign_owner(migration, ids, owner=options["owner"], **said)
+    if ids or options["code"] is not None:
+        return quarantine.retry_some(migration, ids, **said)
     return quarantine.retry(migration, **said)
 
 
-def _would(migration: AnyMigration, verb: str, ids: list[int]) -> Outcome:
-    if verb == "retry":
-        would = quarantine.planned_retry(migration)
+def _would(migration: AnyMigration, verb: str, ids: list[int], options: Mapping[str, Any]) -> Outcome:
+    if verb == "accept":
+        would = quarantine.planned_acceptance(migration, ids)
+    elif verb == "assign-owner":
+        would = quarantine.planned_assignment(migration, ids, owner=options["owner"])
+    elif ids or options["code"] is not None:
+        would = quarantine.planned_retry_of_some(migration, ids)
     else:
-        would = quarantine.planned(migration, ids, accepting=verb == "accept")
+        would = quarantine.planned_retry(migration)
     words = {"accept": "accept", "assign-owner": "give an owner to", "retry": "look again at"}
     return Outcome(
         {**_data(would.listing), "rows": would.rows, "advice": would.advice, "dry_run": True},
@@ -106,10 +118,12 @@ def _refuse_strangers(verb: str, options: Mapping[str, Any]) -> None:
     """Options that mean nothing with this verb are a misunderstanding, and would be worse left unnoticed."""
     if (options["owner"] is not None) != (verb == "assign-owner"):
         raise UnusableInput("Say `assign-owner ID… --owner UUID`; the other verbs take no --owner.")
-    if verb != "list" and any(options[name] is not None for name in ("code", "status", "limit")):
-        raise UnusableInput("--code, --status and --limit belong to `list`; decisions name their ids.")
-    if options["ids"] and verb in ("list", "retry"):
-        raise UnusableInput(f"`quarantine {verb}` takes no ids.")
+    if verb != "list" and any(options[name] is not None for name in ("status", "limit")):
+        raise UnusableInput("--status and --limit belong to `list`; decisions name their ids, or a code.")
+    if options["ids"] and verb == "list":
+        raise UnusableInput("`quarantine list` takes no ids.")
+    if options["ids"] and options["code"] is not None:
+        raise UnusableInput("Name ids or a code, not both.")
 
 
 def _data(shown: Listing) -> dict[str, Any]:

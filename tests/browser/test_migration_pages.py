@@ -1,0 +1,132 @@
+"""The pages of a migration beside the control room, in a browser: they can be used, and axe finds nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import Client
+from playwright.sync_api import Page, expect
+
+from habits.migration import boards
+from habits.models import User
+from migration_ops.models import QuarantineItem
+from migration_ops.sync.applier import drain
+from tests.browser.conftest import CHILD, DESKTOP, PHONE, Site
+from tests.browser.test_accessibility import LOOKS, findings
+from tests.engine.syncing import command
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOM = "/admin/migration_ops/dashboard/boards/"
+QUARANTINE = f"{ROOM}quarantine/"
+INSPECT = f"{ROOM}inspect/"
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(site: Site) -> Visit:
+    """Opens a page in a browser of its own, for an operator; four rows wait, three of them of nobody's."""
+    assert command("backfill")[0] == 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO habit_tracker (child_name, week_period, week_start_date, habits, user_id)"
+            " SELECT '바다' || n, '', date '2025-07-28', '[]', NULL FROM generate_series(1, 3) AS n"
+        )
+        cursor.execute(
+            "INSERT INTO habit_tracker (child_name, week_period, week_start_date, habits, user_id)"
+            " SELECT '구름', '', date '2025-07-28', %s, user_id FROM habit_tracker WHERE user_id IS NOT NULL LIMIT 1",
+            ['[{"id": 1, "name": "<b>책</b> 읽기", "times": ["purple", "", "", "", "", "", ""]}]'],
+        )
+    drain(boards)
+
+    def opened(path: str, *, language: str = "en", **options: Any) -> Page:
+        user, _made = User.objects.get_or_create(email="operators@example.org", defaults={"is_staff": True})
+        user.groups.add(Group.objects.get(name="migration operators"))
+        client = Client()
+        client.force_login(user)
+        page = site.visit("/accounts/login/", logged_in=False, language=language, **options)
+        page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site.url}])
+        page.goto(path)
+        return page
+
+    return opened
+
+
+def waiting(code: str) -> int:
+    return QuarantineItem.objects.filter(code=code, status="open").count()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+def test_rows_are_given_an_owner_on_a_phone(visit: Visit, scripts: bool) -> None:
+    page = visit(QUARANTINE, java_script_enabled=scripts)
+    page.get_by_role("link", name="open 3").tap()
+    page.get_by_role("checkbox").first.check()
+    page.locator("#do-quarantine-assign").tap()
+    page.get_by_label("Whose the rows are").fill("family@example.org")
+    page.locator("#look").tap()
+    expect(page.get_by_text("Would give 1 row this owner.")).to_be_visible()
+    assert waiting("owner_missing") == 3
+    page.locator("#confirm").tap()
+    expect(page.get_by_text("1 row has an owner now.")).to_be_visible()
+    assert waiting("owner_missing") == 2
+
+
+def test_all_rows_of_a_code_are_accepted_by_keyboard(visit: Visit) -> None:
+    page = visit(f"{QUARANTINE}?listed=owner_missing", viewport=DESKTOP, has_touch=False)
+    page.locator("#whole-quarantine-accept").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Would accept that 3 rows stay behind.")).to_be_visible()
+    page.get_by_label("Why").fill("nobody knows them")
+    page.locator("#confirm").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Accepted: 3 rows stay behind.")).to_be_visible()
+    assert waiting("owner_missing") == 0
+
+
+def test_a_board_is_looked_up_by_owner_child_and_week(visit: Visit) -> None:
+    page = visit(INSPECT)
+    page.get_by_label("Account: e-mail address or ID").fill("family@example.org")
+    page.get_by_label("Child").fill(CHILD)
+    page.get_by_label("A day of the week").fill("2025-07-23")
+    page.locator("#inspect").tap()
+    expect(page.get_by_text("Both stores have it, and it is the same.")).to_be_visible()
+    expect(page.get_by_text("바다 탐험").first).to_be_visible()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[str, Any]) -> None:
+    page = visit(QUARANTINE, **look)
+    found = {}
+
+    def look_at(name: str) -> None:
+        for summary in page.locator("#content summary").all():
+            summary.evaluate("found => { found.parentElement.open = true }")
+        found[name] = findings(page)
+        if look["viewport"] == PHONE:
+            wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+            assert not wide, f"{name} is wider than the phone"
+        if shots := os.environ.get("SHOTS"):
+            kind = f"{look['viewport']['width']}-{look['color_scheme']}-{look['language']}"
+            page.screenshot(path=str(Path(shots) / f"{name}-{kind}.png"), full_page=True)
+
+    look_at("overview")
+    page.goto(f"{QUARANTINE}?listed=status_unknown")
+    look_at("list")
+    page.get_by_role("checkbox").first.check()
+    page.locator("#do-quarantine-accept").click()
+    look_at("accept")
+    page.goto(f"{QUARANTINE}?listed=owner_missing")
+    page.locator("#whole-quarantine-assign").click()
+    look_at("assign")
+    page.goto(f"{INSPECT}?owner=family@example.org&child={CHILD}&week_start=2025-07-21")
+    look_at("inspect")
+    page.goto(f"{INSPECT}?owner=nobody&child=x&week_start=2025-07-21")
+    look_at("refused")
+    assert {name: said for name, said in found.items() if said} == {}
