@@ -21,10 +21,11 @@ from migration_ops import dashboard, registry, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnknownMigration
 from migration_ops.models import Dashboard
-from migration_ops.web import acting, figures, inspect_page, pictures, quarantine_page
+from migration_ops.web import acting, alerts_page, figures, inspect_page, pictures, quarantine_page
 from migration_ops.web.acting import Acting
 from migration_ops.web.acting_on_state import ActingOnState
 from migration_ops.web.actions import ACTIONS
+from migration_ops.web.alerts_page import ACKNOWLEDGE
 from migration_ops.web.quarantine_actions import QUARANTINE_ACTIONS
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -38,7 +39,7 @@ Shown = Callable[[HttpRequest, AnyMigration], dict[str, Any]]
 
 MAY_LOOK = "migration_ops.view_migrationstate"
 
-ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *QUARANTINE_ACTIONS)
+ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *QUARANTINE_ACTIONS, ACKNOWLEDGE)
 
 
 class ControlRoom(_ModelAdmin):
@@ -76,6 +77,11 @@ class ControlRoom(_ModelAdmin):
                 "<str:name>/inspect/",
                 self._showing("inspect", inspect_page.shown, "migration_ops.view_beforeimage"),
                 name=f"{name}_inspect",
+            ),
+            path(
+                "<str:name>/alerts/",
+                self._showing("alerts", alerts_page.shown, "migration_ops.view_alert"),
+                name=f"{name}_alerts",
             ),
             *(path(f"<str:name>/{each.verb}/", self._acting(each), name=each.url_name) for each in ACTING),
         ]

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from habits.migration import boards
 from habits.models import User
-from migration_ops.models import QuarantineItem
+from migration_ops.models import Alert, AlertMessage, QuarantineItem
 from migration_ops.sync.applier import drain
 from tests.browser.conftest import CHILD, DESKTOP, PHONE, Site
 from tests.browser.test_accessibility import LOOKS, findings
@@ -103,6 +103,14 @@ def test_a_board_is_looked_up_by_owner_child_and_week(visit: Visit) -> None:
 @pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[str, Any]) -> None:
     page = visit(QUARANTINE, **look)
+    alert = Alert.objects.create(
+        migration="boards",
+        problem="dirty_old",
+        severity="critical",
+        status="open",
+        figures={"count": 3, "age_seconds": 900.0},
+    )
+    AlertMessage.objects.create(alert=alert, channel="mail", event="opened", payload={}, attempts=2, error="No answer.")
     found = {}
 
     def look_at(name: str) -> None:
@@ -127,6 +135,10 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
     look_at("assign")
     page.goto(f"{INSPECT}?owner=family@example.org&child={CHILD}&week_start=2025-07-21")
     look_at("inspect")
+    page.goto(f"{ROOM}alerts/")
+    look_at("alerts")
+    page.locator("[id^=acknowledge-]").first.click()
+    look_at("acknowledge")
     page.goto(f"{INSPECT}?owner=nobody&child=x&week_start=2025-07-21")
     look_at("refused")
     assert {name: said for name, said in found.items() if said} == {}
