@@ -125,7 +125,7 @@ def assign_owner(
     owner = migration.find_unit(owner)
     prepare(migration.legacy())
     with transaction.atomic(durable=True):
-        origin.announce()
+        origin.announce_alone()
         items = choice.writable(choice.chosen(migration, ids))
         choice.refuse_unless_seen(items, seen)
         rows = [item.row for item in items]

@@ -163,7 +163,7 @@ def set_aside(job: Job, lease: Lease, place: Place, error: DatabaseError) -> Ste
 def begin(job: Job, lease: Lease) -> Control:
     """The beginning of every transaction: it gives way to others, and is this process's to make. Raises as `run`."""
     limits = settings()
-    origin.announce()
+    origin.announce_alone()
     _give_way(lock=limits.batch_lock_timeout, statement=limits.batch_statement_timeout, idle=limits.lease / 3)
     locks.enter_fence(job.migration)
     _require_stage(job)

@@ -63,8 +63,11 @@ class Reporting:
 
     def _report(self) -> None:
         while not self._ended.is_set():
-            say_alive(self.role)
-            metrics.flush()
+            try:
+                say_alive(self.role)
+                metrics.flush()
+            except Exception:  # whatever it is: a process that serves and is not heard of would pass for none
+                logger.exception("This process could not report; it tries again.")
             connection.close()  # this thread's own; it is needed again only in a few seconds
             self._ended.wait(settings().metrics_flush.total_seconds())
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from functools import lru_cache
 from time import monotonic
 from typing import Any
@@ -67,21 +66,16 @@ def reported(migration: AnyMigration) -> Iterator[None]:
 
 
 @contextmanager
-def hurried(*, lock: timedelta | None = None) -> Iterator[None]:
-    """A savepoint, or a transaction of its own, in which no statement takes longer than `read_patience`.
-
-    Args:
-        lock: how long to wait for a lock; without it, for most of that time.
-    """
+def hurried() -> Iterator[None]:
+    """A savepoint, or a transaction of its own, in which no statement takes longer than `read_patience`."""
     patience = settings().read_patience
-    wait = min(lock or patience, patience * _A_LITTLE_LESS)
     is_mine = not connection.in_atomic_block
     with transaction.atomic(), bounded_by(patience):
         if is_mine:  # nobody comes after it in this transaction, whose end costs nothing more
-            limit(lock=wait, statement=patience)
+            limit(lock=patience * _A_LITTLE_LESS, statement=patience)
             yield
         else:
-            with limited(lock=wait, statement=patience):
+            with limited(lock=patience * _A_LITTLE_LESS, statement=patience):
                 yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.db import Error, OperationalError
@@ -13,15 +12,13 @@ from django.db import Error, OperationalError
 from migration_ops.backfill.errors import Kind, kind
 from migration_ops.definition import AnyMigration, Batch, Side, Store
 from migration_ops.exceptions import MigrationOpsError
-from migration_ops.patience import sqlstate
+from migration_ops.locks import lock_tables_for_writing
+from migration_ops.patience import LOCK_NOT_AVAILABLE, sqlstate
 from migration_ops.rollout import fallback
 from migration_ops.rollout.routing import Decision, Reason
 from migration_ops.sync import dirty
 
 logger = logging.getLogger(__name__)
-
-_GLANCE = timedelta(milliseconds=100)
-"""How long whoever has waited for a row in vain waits once more, to find out whether it is not the whole table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +69,16 @@ def blocked_by(failure: Exception) -> str:
 
 def _from_modern(migration: AnyMigration, modern: Store[Any, Any], key: Any) -> Batch[Any, Any]:
     """Somebody who holds the very row may be changing it past the app: he is waited for as ever, not written over."""
+    tables_are_free = False
     with fallback.reported(migration):
         try:
             with fallback.hurried():
+                lock_tables_for_writing([each.table for each in modern.captured_tables])
+                tables_are_free = True
                 return modern.load([key], lock=True)
         except OperationalError as error:
-            if kind(error) is not Kind.BLOCKED:
+            if sqlstate(error) != LOCK_NOT_AVAILABLE or not tables_are_free:
                 raise
-        with fallback.hurried(lock=_GLANCE):  # it has waited already: now whoever waits at all waits for a table
-            modern.load([key])
     return modern.load([key], lock=True)
 
 

@@ -19,6 +19,7 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.locks import KEY_PATIENCE, ROW_PATIENCE, enter_fence, lock_keys, lock_rows, wait_at_most
+from migration_ops.patience import bounded_by
 from migration_ops.preparation import prepare
 from migration_ops.rollout import routing
 from migration_ops.sentence import said, word
@@ -66,7 +67,7 @@ def settle(
     """
     prepare(migration.legacy())
     with transaction.atomic(durable=True):
-        origin.announce()
+        origin.announce_alone()
         wait_at_most(KEY_PATIENCE)
         enter_fence(migration)
         now = state.read(migration)
@@ -79,7 +80,8 @@ def settle(
         lock_keys(migration, changed)
         failpoint(_LOCKED)
         wait_at_most(ROW_PATIENCE)
-        _carry(migration, changed, now, from_legacy)
+        with bounded_by(ROW_PATIENCE):
+            _carry(migration, changed, now, from_legacy)
         if keyless:
             bookkeeping.record_rejections(migration, migration.legacy().keyless(keyless), looked_at=changed)
         bookkeeping.forget(migration, gone)

@@ -221,7 +221,7 @@ def _repair_one(migration: AnyMigration, difference: Difference, actor: str, del
     try:
         prepare(migration.legacy())
         with transaction.atomic(durable=True):
-            origin.announce()
+            origin.announce_alone()
             with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):
                 locks.enter_fence(migration)
                 now = state.read(migration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from migration_ops import locks, stages, state
@@ -118,10 +118,7 @@ def _remove_batch(migration: AnyMigration, table: str, limit: int, actor: str) -
         return 0
     now = timezone.now()
     with transaction.atomic(durable=True):
-        origin.announce()
-        with connection.cursor() as cursor:
-            # What policies hide looks gone: let them be an error instead.
-            cursor.execute("SET LOCAL row_security = off")
+        origin.announce_alone()
         with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):
             locks.enter_fence(migration)
             stage = state.stage(migration)

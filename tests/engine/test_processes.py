@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -179,6 +180,25 @@ def test_no_request_waits_for_a_heartbeat_that_cannot_be_written(notes: AnyMigra
     wait_until(lambda: len(heard_of(Role.WEB)) == 1)
     reporting.end()
     assert heard_of(Role.WEB) == []
+
+
+def test_whatever_goes_wrong_while_a_process_reports_it_reports_again(
+    notes: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that serves and is not heard of would pass for none."""
+    tried = threading.Event()
+
+    def stumble(*_: Any) -> None:
+        tried.set()
+        raise FileNotFoundError("a module that is a package now")
+
+    reporting = Reporting(Role.WEB)
+    with monkeypatch.context() as broken:
+        broken.setattr(processes, "say_alive", stumble)
+        reporting.begin()
+        assert tried.wait(timeout=10)
+    wait_until(lambda: len(heard_of(Role.WEB)) == 1)
+    reporting.end()
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_a_dry_run_says_what_it_would_do_and_leaves_the_database_as_it_was(damag
         ("extra", "delete"),
     }
     _, out, _ = command("validate_migration", "--repair", "--dry-run")
-    assert "Would have written 2, removed 0 in the modern store; 1 extras kept" in out
+    assert "Would have written 2, removed 0 in the modern store; 1 extra kept" in out
     assert digest() == kept
 
 
@@ -142,8 +142,8 @@ def test_a_dry_run_counts_rows_as_undecided_that_it_may_not_put_into_quarantine(
     assert (code, data["difference_count"], data["quarantine_open"]) == (3, 0, 3)
     assert digest() == kept
     _, out, _ = command("validate_migration", "--repair", "--dry-run", *sample)
-    assert "1 rows are in quarantine: manage.py quarantine list" in out
-    assert "2 rows belong into quarantine; without --dry-run they are put there." in out
+    assert "1 row in quarantine waits for a decision; not compared: manage.py quarantine list" in out
+    assert "2 rows belong into quarantine; without --dry-run that is noted." in out
     assert validate_json("--repair", *sample)[1]["quarantine_open"] == 3
     assert validate_json("--repair", "--dry-run", *sample)[1]["quarantine_open"] == 3
 

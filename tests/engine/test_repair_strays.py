@@ -246,7 +246,7 @@ def test_a_table_that_others_hold_does_not_hang_it(labelled: AnyMigration) -> No
         code, data = InThread(lambda: validate_json("--repair")).outcome()
 
     assert (code, data["strays_removed"], data["repair_failed"], len(labels())) == (5, 0, 1, 8)
-    assert data["repair_failures"][0]["error"].startswith("Waited 200ms for rows of modern_labels that belong to")
+    assert data["repair_failures"][0]["error"].startswith("Waited 100ms for rows of modern_labels that belong to")
 
 
 def test_a_sample_touches_none(labelled: AnyMigration) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -41,9 +41,23 @@ PATIENCE = timedelta(milliseconds=150)
 IN_TIME = 2.0
 """Seconds in which a family has its answer, on a machine that does much else; the faults last for longer."""
 
+
+def hidden(*tables: str) -> AbstractContextManager[None]:
+    """By policies that let nobody see a row of these tables."""
+
+    def each(*words: str) -> str:
+        return "; ".join(f"ALTER TABLE {table} {word} ROW LEVEL SECURITY" for table in tables for word in words)
+
+    return sql_fault(each("ENABLE", "FORCE"), each("NO FORCE", "DISABLE"))
+
+
 FAULTS: dict[str, tuple[str, Callable[[], Any]]] = {
     "missing": ("42P01", lambda: sql_fault("ALTER TABLE weeks RENAME TO away", "ALTER TABLE away RENAME TO weeks")),
     "locked": ("55P03", lambda: locked("weeks")),
+    "hidden": (
+        "42501",
+        lambda: hidden("weeks", "habits"),
+    ),
     "slow": (
         "57014",
         lambda: sql_fault(
@@ -295,6 +309,28 @@ def test_a_locked_table_keeps_a_write_waiting_once(table: Installation, settings
     assert counted("write") == [("legacy", "failed", "55P03", "fallback")]
     applier.drain(boards)
     assert validate(boards, actor="test").tally.differences == 0
+
+
+def test_a_new_week_begins_in_legacy_where_a_table_of_its_marks_is_locked(table: Installation) -> None:
+    """There is nothing to be read, so only the lock itself tells."""
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    with locked("habit_records"):
+        written = family.put(OWNER, "달이", MONDAY + timedelta(days=7), WEEK)
+    assert (served(written.served), written.outcome) == (("legacy", "fallback"), Outcome.FAILED)
+    applier.drain(boards)
+    assert validate(boards, actor="test").tally.differences == 0
+
+
+def test_what_a_policy_hides_in_modern_is_not_taken_for_gone(table: Installation) -> None:
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, WEEK)
+    dirty.mark_keys(boards, [KEY], side=Side.MODERN)
+    with hidden("habits"):
+        with pytest.raises(Error, match="row-level security"):
+            family.board(OWNER, "달이", MONDAY)
+        assert applier.drain(boards).failed == 1
+    assert table.marks() == [[["green", "", "", "", "", "", ""]]]
 
 
 def test_a_write_whose_key_modern_alone_knows_is_refused(table: Installation) -> None:

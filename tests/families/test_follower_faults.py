@@ -199,6 +199,19 @@ def file_away(installation: Installation) -> Iterator[None]:
         away.rename(installation.file)
 
 
+def test_the_applier_does_not_hold_a_key_for_as_long_as_somebody_holds_the_file(file: Installation) -> None:
+    """The family's next write of the week waits for that key."""
+    file.reach("ramp")
+    with folder_locked(file):
+        family.put(OWNER, "달이", MONDAY, WEEK)
+        run("UPDATE migration_ops_dirtykey SET not_before = NULL")
+        began = time.monotonic()
+        assert applier.drain(boards).failed == 1
+        assert time.monotonic() - began < IN_TIME
+    run("UPDATE migration_ops_dirtykey SET not_before = NULL")
+    assert_mended()
+
+
 @pytest.mark.parametrize("broken", [folder_locked, file_away])
 @pytest.mark.parametrize("stage", ["ramp", "live"])
 def test_the_write_outlives_a_file_that_follows(

@@ -8,10 +8,11 @@ import pytest
 
 from habits import family
 from habits.board import BoardKey
-from habits.family import Contents
+from habits.family import Contents, Line
 from habits.migration import boards
 from habits.stores.legacy_changes import periods_of
 from migration_ops import transitions
+from migration_ops.definition import Side
 from migration_ops.exceptions import Refused
 from migration_ops.models import DirtyKey
 from migration_ops.rollout import way_back
@@ -38,6 +39,21 @@ def take_every_period(installation: Installation) -> None:
             "2024-01-01",
             STRANGER,
         )
+
+
+def test_what_legacy_has_no_place_for_stays_on_the_list_and_modern_keeps_the_word(table: Installation) -> None:
+    table.reach("ramp")
+    family.put(OWNER, "달이", MONDAY, Contents(habits=[Line("양치하기")]))
+    run("UPDATE habits SET time_period = '점심 (12-1시)'")
+    assert (applier.drain(boards).failed, applier.drain(boards).applied) == (1, 0)
+    assert "habits[0].time_period" in DirtyKey.objects.get().error
+    answer = family.board(OWNER, "달이", MONDAY)
+    assert (answer.served.side, answer.board.habits[0].time_period) == (Side.MODERN, "점심 (12-1시)")
+    assert way_back.look(boards).waiting == 1
+    run("UPDATE habits SET time_period = NULL")
+    run("UPDATE migration_ops_dirtykey SET not_before = NULL")
+    applier.drain(boards)
+    assert way_back.look(boards).waiting == 0
 
 
 def test_a_board_that_legacy_has_no_room_for_is_named(table: Installation) -> None:
