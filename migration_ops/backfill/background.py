@@ -21,7 +21,7 @@ from migration_ops.backfill.report import Report
 from migration_ops.backfill.request import Request
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import QueueAway, Refused
+from migration_ops.exceptions import LeaseHeld, QueueAway, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.observe import heartbeat
@@ -70,12 +70,12 @@ class Woken:
 def start(migration: AnyMigration, request: Request) -> Report:
     """Open a run, or the unfinished one, for the workers of the queue; returns at once.
 
-    A run that is with them already stays as it is. Where Redis does not answer, the run is open all the same, and the
-    scheduler wakes a worker when Redis is back; `data["problem"]` says so.
+    A run that is with them already stays as it is, and gets the wake-ups that it lacks. Where Redis does not answer,
+    the run is open all the same, and the scheduler wakes a worker when Redis is back; `data["problem"]` says so.
 
     Raises:
         Refused: the stage, or an unfinished run that reads something else.
-        LeaseHeld: a process in the foreground is at it.
+        LeaseHeld: somebody is at it already, a worker of the queue or a process in the foreground.
         UnusableInput: the source cannot be read; nothing was written.
     """
     run = runs.unfinished(migration, RunKind.BACKFILL)
@@ -83,6 +83,8 @@ def start(migration: AnyMigration, request: Request) -> Report:
         run = open_run(migration, request).run
     else:
         _refuse_another(migration, run, request)
+        if held := leases.holders(run.pk):
+            raise LeaseHeld(f"Workers are at run {run.pk} already: {', '.join(map(str, held))}.")
     failpoint(HANDED_OVER)
     woken = wake(run)
     found = report.describe(migration, run)

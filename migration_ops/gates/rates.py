@@ -87,7 +87,8 @@ def shadow_reads_clean(migration: AnyMigration) -> Gate:
     known = _differing(migration, since)
     if not (differed or known):
         return gate
-    about = {"k": number(max(differed, len(known))), **among, "documents": word(migration.plural)}
+    worst = max(differed, len(known))  # what differed is known at once, what was read a few seconds later
+    about = {**among, "k": number(worst), "n": number(max(compared, worst)), "documents": word(migration.plural)}
     if known:
         message = said(
             "%(k)s of %(n)s shadow reads of the last %(window)s differed, also when both stores were asked again; none"

@@ -94,6 +94,16 @@ def test_a_run_that_nobody_works_on_yet_is_paused_or_cancelled_at_once(
     assert (copied(), status()) == (0, becomes)
 
 
+def test_who_starts_it_once_more_while_a_worker_is_at_it_is_told_who(
+    writing: AnyMigration, in_background: Background
+) -> None:
+    in_background.worker(slice_seconds=WHOLE_SLICE)
+    start(in_background)
+    code, said, _ = backfill("start", "--queue")
+    assert (code, said["error"].startswith(f"Workers are at run {Run.objects.get().pk} already: ")) == (4, True)
+    assert " until " in said["error"]
+
+
 def test_cancel_keeps_what_was_written_and_nobody_goes_on(writing: AnyMigration, in_background: Background) -> None:
     in_background.worker(slice_seconds=WHOLE_SLICE)
     in_background.worker(slice_seconds=WHOLE_SLICE)

@@ -191,8 +191,9 @@ def test_one_difference_among_a_million_shadow_reads_closes_the_gate_and_is_name
 
 
 def test_a_difference_counts_before_the_process_that_found_it_tells_its_counts(synced: AnyMigration) -> None:
-    count(synced, "shadow_read", "matched", 5_000)
     ReadDifference.objects.create(migration="notes", key="k", step=1)
+    assert found(synced, "shadow_reads_clean", quoting=": k.").message.startswith("1 of 1 shadow reads")
+    count(synced, "shadow_read", "matched", 5_000)
     assert found(synced, "shadow_reads_clean", quoting=": k.").verdict is Verdict.FAIL
     ReadDifference.objects.update(last_seen=Now() - LONG_AGO)
     assert found(synced, "shadow_reads_clean").verdict is Verdict.PASS
