@@ -21,8 +21,9 @@ from tests.engine.invariants import assert_in_step
 from tests.engine.syncing import begin_dual_write, command, run, second_connection
 from tests.notes import schema
 
-SLOW = ("--batch-size", "2")
-ROWS = 900
+SLOW = ("--batch-size", "1")
+ROWS = 1_500
+"""So many batches that nobody has done them all before it is asked to stop."""
 
 WHOLE_SLICE = 45.0
 """Seconds of a slice that no test waits for."""
@@ -30,7 +31,7 @@ WHOLE_SLICE = 45.0
 
 @pytest.fixture
 def writing(notes: AnyMigration) -> AnyMigration:
-    """The tiny domain at stage `dual_write`, with 900 notes from before that."""
+    """The tiny domain at stage `dual_write`, with many notes from before that."""
     fill(ROWS)
     begin_dual_write(notes)
     return notes

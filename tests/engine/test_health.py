@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -30,6 +31,15 @@ IN_TIME = 3.5
 
 ELSEWHERE = {"host": "203.0.113.7"}
 """Probes come to an address that `ALLOWED_HOSTS` does not know."""
+
+
+@pytest.fixture(autouse=True)
+def no_loop_of_a_browser() -> Iterator[None]:
+    """A thread that serves has no event loop; this one may have that of a browser, which ends with the last test."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
 
 
 @pytest.fixture
