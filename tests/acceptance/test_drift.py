@@ -100,7 +100,7 @@ def test_a_row_that_somebody_changes_past_the_app_is_found(legacy_rows: Rows) ->
 
 def test_a_week_that_somebody_deletes_from_either_side_is_found(legacy_table: Rows) -> None:
     migrate()
-    ((week,),) = query("SELECT max(id::text) FROM weeks")
+    ((week, monday),) = query("SELECT id::text, week_start_date::text FROM weeks ORDER BY id DESC LIMIT 1")
     write(
         f"DELETE FROM habit_records USING habits WHERE habits.id = habit_id AND week_id = '{week}';"
         f"DELETE FROM habits WHERE week_id = '{week}'; DELETE FROM weeks WHERE id = '{week}'"
@@ -108,6 +108,7 @@ def test_a_week_that_somebody_deletes_from_either_side_is_found(legacy_table: Ro
     ((row,),) = query(
         "SELECT max(row) FROM migration_ops_lineage AS one WHERE code IS NULL AND NOT EXISTS ("
         " SELECT FROM migration_ops_lineage AS other WHERE other.key = one.key AND other.row <> one.row)"
+        f" AND position('{monday}' IN key) = 0"  # the row of another board than that week
     )
     write(f"DELETE FROM habit_tracker WHERE id = {row}")
 
