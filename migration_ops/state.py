@@ -29,8 +29,6 @@ class Dial:
         canary_header, canary_cookie: names by which staff, or who has a signed cookie, asks for a store; "" for none.
         canary_percent: share of the units that read modern as canaries, outside the plan.
         named: whether the flag names canary users or groups.
-        named_people: how many people it names, by themselves or by a group of theirs.
-        people: how many there were in all when that was counted.
         step: grows by one whenever stage, percent or kill change; what was counted at one step is evidence about it.
     """
 
@@ -42,8 +40,6 @@ class Dial:
     canary_cookie: str = ""
     canary_percent: Decimal = Decimal(0)
     named: bool = False
-    named_people: int = 0
-    people: int = 0
     step: int = 0
 
     @property
@@ -66,6 +62,8 @@ class State(Dial):
         capture_lost: how many captures had been lost when capture was last known to be whole.
         changed_at: None when nothing ever happened.
         stepped_at: since when the migration is at this step.
+        named_people: how many people the flag names, by themselves or by a group of theirs.
+        people: how many there were in all when that was counted.
     """
 
     hold: bool = False
@@ -74,6 +72,8 @@ class State(Dial):
     capture_lost: int = 0
     changed_at: datetime | None = None
     stepped_at: datetime | None = None
+    named_people: int = 0
+    people: int = 0
 
 
 def _select(shape: type[Dial]) -> str:

@@ -13,12 +13,13 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
+from migration_ops import state
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused
 from migration_ops.models import Flag
 from migration_ops.sentence import said
-from migration_ops.state import Dial
+from migration_ops.state import State
 
 USER = "user"
 GROUP = "group"
@@ -30,7 +31,7 @@ def most(people: int) -> int:
     return max(given.canary_people_least, people * given.canary_share_most // 100)
 
 
-def too_many(now: Dial) -> bool:
+def too_many(now: State) -> bool:
     """Whether more people are named than may be: then no group counts."""
     return now.named_people > most(now.people)
 
@@ -58,7 +59,7 @@ def refuse_too_many(migration: AnyMigration, users: Iterable[Any], groups: Itera
         )
 
 
-def named(migration: AnyMigration, unit: str, now: Dial) -> str | None:
+def named(migration: AnyMigration, unit: str) -> str | None:
     """`USER` or `GROUP` if the flag names this unit's user or a group of theirs that counts, else None."""
     key = _primary_key(unit)
     if key is None:
@@ -66,7 +67,7 @@ def named(migration: AnyMigration, unit: str, now: Dial) -> str | None:
     flag = Flag.objects.filter(name=migration.name)
     if flag.filter(users=key).exists():
         return USER
-    if too_many(now):
+    if too_many(state.read(migration)):
         return None
     return GROUP if flag.filter(groups__in=_groups(key)).exists() else None
 

@@ -135,7 +135,7 @@ def _decided(migration: AnyMigration, unit: str, now: Dial) -> tuple[Side, Reaso
     if buckets.is_within(now.canary_percent, migration.name, unit):
         return Side.MODERN, Reason.CANARY
     if now.named:
-        named = canaries.named(migration, unit, now)
+        named = canaries.named(migration, unit)
         if named is not None:
             return Side.MODERN, Reason(named)
     return Side.LEGACY, Reason.BUCKET

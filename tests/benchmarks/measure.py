@@ -26,6 +26,7 @@ ENGINE_TABLES = (
     "migration_ops_dirtykey",
     "migration_ops_quarantineitem",
     "migration_ops_difference",
+    "migration_ops_touchedkey",
     "migration_ops_runrange",
     "migration_ops_run",
 )
