@@ -45,7 +45,7 @@ class Outcome:
 
     Attributes:
         data: the JSON object of `--json`.
-        text: the same for people, one or several things rich can render.
+        text: the same for people, one or several things rich can render; a string is shown as it is.
         exit_code: how the process ends.
     """
 
@@ -140,7 +140,7 @@ class OperatorCommand(BaseCommand):
     def _rendered(self, parts: tuple[RenderableType, ...]) -> str:
         on_terminal = self.stdout.isatty()
         buffer = io.StringIO()
-        console = Console(file=buffer, force_terminal=on_terminal, highlight=False)
+        console = Console(file=buffer, force_terminal=on_terminal, highlight=False, markup=False)
         if not on_terminal and "COLUMNS" not in os.environ:
             console.width = _PIPED
         for part in parts:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from rich.markup import escape
+from rich.text import Text
 
 from migration_ops import moment
 from migration_ops.gates.figures import figures
@@ -22,9 +22,9 @@ COLOURS = {
 }
 
 
-def coloured(word: str) -> str:
+def coloured(word: str) -> Text:
     """A verdict or status in its colour; the word says the same without."""
-    return f"[{COLOURS.get(word, 'default')}]{escape(word)}[/]"
+    return Text(word, style=COLOURS.get(word, "default"))
 
 
 def some(count: int, one: str, many: str = "") -> str:
@@ -41,13 +41,13 @@ def gate_rows(found: Iterable[Mapping[str, Any]], *, step: str) -> Rows:
     """Gates with their verdicts, sentences and numbers; who vouches for one that is closed stands with it."""
     rows = Rows("gate", "verdict", "what was found", title=f"Gates of the step to {step}", prose=("what was found",))
     for gate in found:
-        said = [escape(gate["message"])]
+        said = [Text(gate["message"])]
         if gate["waived"]:
-            said.append(f"[yellow]Waived: {escape(gate['waived'])}[/]")
+            said.append(Text(f"Waived: {gate['waived']}", style="yellow"))
         numbers = " · ".join(f"{name} {value}" for name, value in figures(gate))
         if numbers:
-            said.append(f"[dim]{escape(numbers)}[/]")
-        rows.add(escape(gate["id"]), coloured(str(gate["verdict"])), "\n".join(said))
+            said.append(Text(numbers, style="dim"))
+        rows.add(gate["id"], coloured(str(gate["verdict"])), Text("\n").join(said))
     return rows
 
 
@@ -56,7 +56,7 @@ def history_rows(entries: Iterable[Mapping[str, Any]]) -> Rows:
     rows = Rows("when", "who", "what", "change", "why", "vouched for", title="History", prose=("who", "why"))
     for each in entries:
         cells = (each["actor"], each["verb"], _change(each), each["reason"], "\n".join(each["vouched_for"]))
-        rows.add(when(each["at"]), *map(escape, cells))
+        rows.add(when(each["at"]), *cells)
     return rows
 
 
@@ -71,23 +71,32 @@ def _change(entry: Mapping[str, Any]) -> str:
     return "\n".join(said)
 
 
-def stage_sentences(shown: Mapping[str, Any]) -> tuple[str, ...]:
+def brakes(*, hold: bool, kill: bool) -> list[Text]:
+    """What keeps a migration where it is, a sentence each."""
+    lines = []
+    if kill:
+        lines.append(Text("Killed: every read is answered by legacy.", style="red"))
+    if hold:
+        lines.append(Text("On hold: nothing moves forward.", style="yellow"))
+    return lines
+
+
+def stage_sentences(shown: Mapping[str, Any]) -> tuple[Text, ...]:
     """Where a migration stands and where it can go, a sentence each."""
     ahead = f"next {shown['next_step']}" if shown["next_step"] else "this is the last stage"
     back_to = f"back to {', '.join(shown['back_to'])}" if shown["back_to"] else "nowhere to go back to"
-    lines = [f"{escape(shown['migration'])} is at [bold]{shown['stage']}[/] ({ahead}; {back_to})."]
+    lines = [Text.assemble(f"{shown['migration']} is at ", (shown["stage"], "bold"), f" ({ahead}; {back_to}).")]
     if shown["stage"] == "ramp":
-        lines.append(f"{shown['percent']:g} % of the units read modern.")
-    if shown["hold"]:
-        lines.append("[yellow]On hold: nothing moves forward.[/]")
-    if shown["kill"]:
-        lines.append("[red]Killed: every read is answered by legacy.[/]")
+        lines.append(Text(f"{shown['percent']:g} % of the units read modern."))
+    lines += brakes(hold=shown["hold"], kill=shown["kill"])
     behind = shown.get("way_back") or {}
     if waiting := behind.get("waiting"):
         verb = "has" if waiting == 1 else "have"
-        lines.append(f"[yellow]{some(waiting, 'change')} of modern {verb} not reached legacy yet.[/]")
+        lines.append(Text(f"{some(waiting, 'change')} of modern {verb} not reached legacy yet.", style="yellow"))
     lines += [
-        f"[red]Legacy could not hold {', '.join(map(str, list(each.values())[:-1]))}:[/] {escape(each['reason'])}"
+        Text.assemble(
+            (f"Legacy could not hold {', '.join(map(str, list(each.values())[:-1]))}:", "red"), f" {each['reason']}"
+        )
         for each in behind.get("examples", ())[:10]
     ]
     return tuple(lines)

@@ -34,9 +34,9 @@ class Rows:
         self._numbers = frozenset(numbers)
         self._lines: list[tuple[Text, ...]] = []
 
-    def add(self, *cells: str) -> None:
-        """One row; the cells are markup of rich."""
-        self._lines.append(tuple(map(Text.from_markup, cells)))
+    def add(self, *cells: str | Text) -> None:
+        """One row. A string stands there as it is: nothing in it is markup."""
+        self._lines.append(tuple(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self._least_width() <= options.max_width:

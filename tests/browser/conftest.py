@@ -137,3 +137,9 @@ def cell(page: Page, name: str) -> Any:
 def api(page: Page) -> str:
     """Where the board of this page sends its taps, as a pattern for routes."""
     return f"**{page.locator('#board').get_attribute('data-api')}"
+
+
+def press(page: Page, selector: str) -> None:
+    """Press the first of these buttons, and be on the page that it leads to."""
+    with page.expect_event("load"):
+        page.locator(selector).first.click()

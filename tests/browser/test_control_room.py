@@ -15,7 +15,7 @@ from habits.migration import boards
 from habits.models import User
 from migration_ops import state
 from migration_ops.rollout import control
-from tests.browser.conftest import DESKTOP, PHONE, Site
+from tests.browser.conftest import DESKTOP, PHONE, Site, press
 from tests.browser.test_accessibility import LOOKS, findings
 from tests.engine.syncing import command, go_to_ramp, run
 
@@ -136,7 +136,7 @@ def test_axe_finds_nothing_in_the_control_room(visit: Visit, look: dict[str, Any
     for verb in ("", "advance", "kill", "canary", "override"):
         page.goto(ROOM)
         if verb:
-            page.locator(f"#do-{verb}").click()
+            press(page, f"#do-{verb}")
         found[verb] = findings(page)
         if look["viewport"] == PHONE:
             wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")

@@ -17,7 +17,7 @@ from habits.migration import boards
 from habits.models import User
 from migration_ops.models import Alert, AlertMessage, QuarantineItem
 from migration_ops.sync.applier import drain
-from tests.browser.conftest import CHILD, DESKTOP, PHONE, Site
+from tests.browser.conftest import CHILD, DESKTOP, PHONE, Site, press
 from tests.browser.test_accessibility import LOOKS, findings
 from tests.engine.syncing import command
 
@@ -81,11 +81,11 @@ def test_rows_are_given_an_owner_on_a_phone(visit: Visit, scripts: bool) -> None
 def test_all_rows_of_a_code_are_accepted_by_keyboard(visit: Visit) -> None:
     page = visit(f"{QUARANTINE}?listed=owner_missing", viewport=DESKTOP, has_touch=False)
     page.locator("#whole-quarantine-accept").focus()
-    page.keyboard.press("Enter")
+    page.keyboard.press(page, "Enter")
     expect(page.get_by_text("Would accept that 3 rows stay behind.")).to_be_visible()
     page.get_by_label("Why").fill("nobody knows them")
     page.locator("#confirm").focus()
-    page.keyboard.press("Enter")
+    page.keyboard.press(page, "Enter")
     expect(page.get_by_text("Accepted: 3 rows stay behind.")).to_be_visible()
     assert waiting("owner_missing") == 0
 
@@ -128,16 +128,16 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
     page.goto(f"{QUARANTINE}?listed=status_unknown")
     look_at("list")
     page.get_by_role("checkbox").first.check()
-    page.locator("#do-quarantine-accept").click()
+    press(page, "#do-quarantine-accept")
     look_at("accept")
     page.goto(f"{QUARANTINE}?listed=owner_missing")
-    page.locator("#whole-quarantine-assign").click()
+    press(page, "#whole-quarantine-assign")
     look_at("assign")
     page.goto(f"{INSPECT}?owner=family@example.org&child={CHILD}&week_start=2025-07-21")
     look_at("inspect")
     page.goto(f"{ROOM}alerts/")
     look_at("alerts")
-    page.locator("[id^=acknowledge-]").first.click()
+    press(page, "[id^=acknowledge-]")
     look_at("acknowledge")
     page.goto(f"{INSPECT}?owner=nobody&child=x&week_start=2025-07-21")
     look_at("refused")

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from rich.markup import escape
 
 from migration_ops.management.presentation import some
 from migration_ops.management.rows import Rows
@@ -29,7 +28,7 @@ def printed(rows: Rows, width: int) -> str:
 def of(*lines: list[str]) -> Rows:
     rows = Rows(*HEADS, title="History", prose=("why",))
     for line in lines:
-        rows.add(*map(escape, line))
+        rows.add(*line)
     return rows
 
 
@@ -53,6 +52,10 @@ def test_it_is_a_table_where_it_fits_and_blocks_where_it_does_not() -> None:
     assert "│ ann │" in wide
     assert narrow.startswith("History\nwhen  2025-07-21 08:59:58 KST")
     assert "who   ann" in narrow
+
+
+def test_a_cell_stands_there_as_it_is() -> None:
+    assert "│ [red]\\[ │ [/] │ \\   │" in printed(of(["[red]\\[", "[/]", "\\"]), 80)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.markup import escape
 
 from habits.endpoint_comparison import Report, compare
 from habits.endpoint_comparison.report import BOUND, GOAL
@@ -47,12 +46,12 @@ def _shown(report: Report) -> tuple[Rows | str, ...]:
         for found in data["differences"]:
             for place in found["places"]:
                 where = (found["endpoint"], found["owner"], found["child"] or "", found["week_start"] or "")
-                places.add(*map(escape, (*where, place["path"], place["legacy"], place["modern"])))
+                places.add(*where, place["path"], place["legacy"], place["modern"])
         shown.append(places)
     if data["exceptions"]:
         waiting = Rows("owner", "child", "week", "calls", title="Boards that may differ", numbers=("calls",))
         for key in data["exceptions"]:
-            waiting.add(*map(escape, (key["owner"], key["child"], key["week_start"], f"{key['calls']:,}")))
+            waiting.add(key["owner"], key["child"], key["week_start"], f"{key['calls']:,}")
         shown.append(waiting)
     return (*shown, *_sentences(data))
 
@@ -72,7 +71,7 @@ def _times(data: Mapping[str, Any]) -> Rows:
     for each in data["endpoints"]:
         figures = ["" if each[name] is None else f"{each[name]:.2f}" for name in names.values()]
         said = ["" if each[name] is None else "yes" if each[name] else "no" for name in verdicts.values()]
-        rows.add(escape(each["endpoint"]), *(f"{each[name]:,}" for name in counts.values()), *figures, *said)
+        rows.add(each["endpoint"], *(f"{each[name]:,}" for name in counts.values()), *figures, *said)
     return rows
 
 

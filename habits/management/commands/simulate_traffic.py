@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.markup import escape
 from rich.table import Table
 
 from habits.traffic import families, ledger
@@ -137,7 +136,7 @@ def _outcome(report: Report) -> Outcome:
     faults = Rows("fault", "line", "owner", "child", "week", "where", title="What is wrong")
     for found in data["findings"]:
         place = (found["owner"], found["child"], found["week_start"], found["path"])
-        faults.add(*map(escape, (found["fault"], found["name"], *place)))
+        faults.add(found["fault"], found["name"], *place)
     sentences = " ".join(report.sentences())
     shown = (table, faults, sentences) if data["findings"] else (table, sentences)
     if report.different:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.markup import escape
+from rich.text import Text
 
 from migration_ops import alerts, moment
 from migration_ops.alerts.channels import configured
@@ -54,7 +54,7 @@ def _listed(migration: AnyMigration, *, everything: bool) -> Outcome:
     rows = Rows("id", "since", "severity", "status", "what is wrong", prose=("what is wrong",))
     for each in items:
         status = f"{each.status} ({each.acknowledged_by})" if each.acknowledged_by else each.status
-        rows.add(str(each.id), moment.shown(each.since), each.severity, escape(status), escape(each.message))
+        rows.add(str(each.id), moment.shown(each.since), each.severity, status, each.message)
     return Outcome(data, (rows, summary))
 
 
@@ -68,7 +68,7 @@ def _acknowledged(migration: AnyMigration, options: Mapping[str, Any]) -> Outcom
         sentence = f"Nothing to do: {done.alert.acknowledged_by} has acknowledged alert {done.alert.pk} already."
     else:
         sentence = f"{'Would acknowledge' if options['dry_run'] else 'Acknowledged'} alert {done.alert.pk}."
-    return Outcome(data, (escape(sentence),))
+    return Outcome(data, (sentence,))
 
 
 def _tried(migration: AnyMigration, *, dry_run: bool) -> Outcome:
@@ -78,5 +78,5 @@ def _tried(migration: AnyMigration, *, dry_run: bool) -> Outcome:
         return Outcome(data, (f"Would send a test message through {', '.join(named)}.",))
     tried = alerts.attempt(migration)
     data = {"channels": [{"channel": one.channel.value, "sent": one.sent, "message": one.why} for one in tried]}
-    lines = [f"{one.channel}: {coloured('ok')}" if one.sent else f"{one.channel}: {escape(one.why)}" for one in tried]
+    lines = [Text.assemble(f"{one.channel}: ", coloured("ok") if one.sent else one.why) for one in tried]
     return Outcome(data, tuple(lines), ExitCode.DONE if all(one.sent for one in tried) else ExitCode.FAILED)

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils import translation
-from rich.markup import escape
 
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
@@ -172,7 +171,7 @@ def _repaired(migration: AnyMigration, done: Repair, *, dry_run: bool) -> Outcom
         f"{would} {done.saved:,}, removed {done.deleted:,} in the {done.side.value} store; {done.gone:,} equal by now,"
         f" {done.kept:,} extras kept (--delete-extras removes them), {len(done.failed):,} failed."
     ]
-    lines += [escape(f"  {each.key}: {each.message}") for each in done.failed]
+    lines += [f"  {each.key}: {each.message}" for each in done.failed]
     return Outcome(data, tuple(lines), ExitCode.DIFFERENT if done.left or dry_run else ExitCode.DONE)
 
 
@@ -206,7 +205,7 @@ def _listed(migration: AnyMigration, found: list[Difference]) -> tuple[Any, ...]
         said = differences.as_json(migration, each)
         what = " · ".join(migration.describe_key(migration.decode_key(each.key)).values())
         why = f"{said['explained_by']}: {said['explanation']}" if said["explanation"] else ""
-        rows.add(str(each.pk), each.severity, each.status, each.kind, escape(what), escape(why))
+        rows.add(str(each.pk), each.severity, each.status, each.kind, what, why)
     return (rows,)
 
 

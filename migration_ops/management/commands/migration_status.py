@@ -9,12 +9,12 @@ from django.core.management.base import CommandParser
 from django.db import DatabaseError, connection
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from migration_ops import conf, overview
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.exceptions import ExitCode, UnusableInput, first_line
 from migration_ops.gates.wording import duration
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
 from migration_ops.management.presentation import gate_rows, history_rows, some, stage_sentences, when
@@ -41,7 +41,7 @@ class Command(OperatorCommand):
 def _watched(migration: AnyMigration) -> Outcome:
     """Until Ctrl-C, which is how one leaves; a database that goes away is shown and looked for again."""
     try:
-        with Live(console=Console(), auto_refresh=False, screen=True) as live:
+        with Live(console=Console(markup=False), auto_refresh=False, screen=True) as live:
             while True:
                 live.update(_look(migration), refresh=True)
                 time.sleep(conf.settings().watch_interval.total_seconds())
@@ -56,7 +56,7 @@ def _look(migration: AnyMigration) -> RenderableType:
         return Group(*_rendered(overview.everything(migration)))
     except DatabaseError as error:
         connection.close()
-        return f"[red]The database does not answer:[/] {escape(str(error).strip().splitlines()[0])}"
+        return Text.assemble(("The database does not answer:", "red"), f" {first_line(error)}")
 
 
 def _rendered(shown: Mapping[str, Any]) -> tuple[RenderableType, ...]:
@@ -86,7 +86,7 @@ def _run_sentence(run: Mapping[str, Any] | None) -> str:
     if run["share"] is not None:
         rows = f"{run['rows']:,} of {some(run['rows_expected'], 'row')} ({run['share'] * 100:.0f} %)"
     begun = f"began {when(run['started_at'])}"
-    return escape(f"run {run['run']} {run['status']}, {rows} in {run['seconds']:g} s, {begun}{holding}{failing}")
+    return f"run {run['run']} {run['status']}, {rows} in {run['seconds']:g} s, {begun}{holding}{failing}"
 
 
 def _quarantine(found: Mapping[str, Any]) -> str:

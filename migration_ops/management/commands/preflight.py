@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.markup import escape
-
 from migration_ops import preflight
 from migration_ops.exceptions import ExitCode
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
@@ -21,7 +19,7 @@ class Command(OperatorCommand):
         report = preflight.run(self.migration(options))
         rows = Rows("check", "status", "what was found", "what to do", prose=("what was found", "what to do"))
         for check in report.checks:
-            rows.add(escape(check.id), coloured(check.status.value), escape(check.message), escape(check.hint))
+            rows.add(check.id, coloured(check.status.value), check.message, check.hint)
         for check in report.failed:
             self.stderr.write(f"{check.id}: {check.message} {check.hint}".rstrip())
         return Outcome(report.as_dict(), (rows,), ExitCode.DONE if report.ok else ExitCode.FAILED)

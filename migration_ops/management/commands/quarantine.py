@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.markup import escape
 
 from migration_ops import quarantine
 from migration_ops.definition import AnyMigration
@@ -91,7 +90,7 @@ def _would(migration: AnyMigration, verb: str, ids: list[int], options: Mapping[
     words = {"accept": "accept", "assign-owner": "give an owner to", "retry": "look again at"}
     return Outcome(
         {**_data(would.listing), "rows": would.rows, "advice": would.advice, "dry_run": True},
-        (f"Would {words[verb]} {some(would.rows, 'row')}.", *_text(would.listing), *map(escape, would.advice)),
+        (f"Would {words[verb]} {some(would.rows, 'row')}.", *_text(would.listing), *would.advice),
     )
 
 
@@ -99,7 +98,7 @@ def _outcome(verb: str, decision: Decision) -> Outcome:
     shown, done = decision.listing, decision.applied
     data = {**_data(shown), "rows": decision.rows, "advice": decision.advice}
     exit_code = ExitCode.QUARANTINED if verb == "retry" and shown.open else ExitCode.DONE
-    text = (*_text(shown), *map(escape, decision.advice))
+    text = (*_text(shown), *decision.advice)
     if done is not None:
         data |= {"applied": done.applied, "failed": done.failed, "remaining": done.remaining}
         text = (f"{some(done.applied, 'change')} carried over, {done.failed:,} failed.", *text)
@@ -139,5 +138,5 @@ def _text(shown: Listing) -> tuple[Any, ...]:
     rows = Rows("id", "row", "status", "code", "what is wrong", prose=("what is wrong",))
     for item in shown.items:
         message = item.message if item.source is None else f"{item.message} ({item.source})"
-        rows.add(str(item.id), escape(str(item.row)), item.status, item.code, escape(message))
+        rows.add(str(item.id), str(item.row), item.status, item.code, message)
     return (rows, summary)

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management.base import CommandParser
-from rich.markup import escape
+from rich.text import Text
 
 from migration_ops.alerts import Rounds
 from migration_ops.backfill.stop import on_signals
@@ -16,7 +16,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, GateClosed, Refused, UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, ended_by
-from migration_ops.management.presentation import gate_rows, history_rows, some
+from migration_ops.management.presentation import brakes, gate_rows, history_rows, some
 from migration_ops.rollout import control, evaluator, self_test, standing, wording
 from migration_ops.rollout.control import Canaries, Change
 from migration_ops.state import State
@@ -189,7 +189,7 @@ def _shown(
         }
         if dry_run:
             data |= {"dry_run": True, "gates": [gate.as_dict() for gate in change.gates] or data["gates"]}
-    text = (*(escape(sentence) for sentence in sentences), *_standing_sentences(now.state, data))
+    text = (*sentences, *_standing_sentences(now.state, data))
     shown = data["gates"]
     return Outcome(data, (*text, gate_rows(shown, step=data["next"])) if shown else text)
 
@@ -198,18 +198,14 @@ def _place(here: State) -> dict[str, Any]:
     return {"stage": here.stage.value, "percent": float(here.percent), "hold": here.hold, "kill": here.kill}
 
 
-def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[str]:
-    lines = [f"{escape(now.name)}: [bold]{escape(wording.place(now))}[/]."]
-    if now.kill:
-        lines.append("[red]Killed: every read is answered by legacy.[/]")
-    if now.hold:
-        lines.append("[yellow]On hold: nothing moves forward.[/]")
+def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[Text | str]:
+    lines: list[Text | str] = [Text.assemble(f"{now.name}: ", (wording.place(now), "bold"), ".")]
+    lines += brakes(hold=now.hold, kill=now.kill)
     people = data["canary_people"]
     if people["too_many"]:
         most = people["most"]
-        lines.append(
-            f"[yellow]{people['named']} people are canaries by name, and at most {most} can be: no group counts.[/]"
-        )
+        sentence = f"{people['named']} people are canaries by name, and at most {most} can be: no group counts."
+        lines.append(Text(sentence, style="yellow"))
     if data["next"] is None:
         lines.append("There is no step further on.")
     elif data["eligible"]:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.markup import escape
 
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
@@ -50,7 +49,7 @@ def _drop(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
         "dry_run": options["dry_run"],
     }
     again = "" if options["dry_run"] else " `manage.py migrate` makes them anew."
-    return Outcome(data, (escape(f"{verb} {', '.join(dropped.tables) or 'nothing'}.{again}"),))
+    return Outcome(data, (f"{verb} {', '.join(dropped.tables) or 'nothing'}.{again}",))
 
 
 def _shown(migration: AnyMigration, found: list[Constraint], exit_code: ExitCode = ExitCode.DONE) -> Outcome:
@@ -58,11 +57,9 @@ def _shown(migration: AnyMigration, found: list[Constraint], exit_code: ExitCode
     data = {"constraints": [asdict(one) for one in found], "invalid_indexes": leftovers}
     rows = Rows("constraint", "table", "kind", "validated", "problem", prose=("problem",))
     for one in found:
-        rows.add(*map(escape, (one.name, one.table, one.kind, "yes" if one.validated else "no", one.problem)))
+        rows.add(one.name, one.table, one.kind, "yes" if one.validated else "no", one.problem)
     lines: list[Rows | str] = [rows]
     if leftovers:
         names = ", ".join(leftovers)
-        lines.append(
-            escape(f"Left over from a build that failed: {names}. DROP INDEX CONCURRENTLY, then migrate again.")
-        )
+        lines.append(f"Left over from a build that failed: {names}. DROP INDEX CONCURRENTLY, then migrate again.")
     return Outcome(data, tuple(lines), exit_code)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandParser
+from rich.console import RenderableType
 
 from migration_ops import overview, stages, transitions
 from migration_ops.definition import AnyMigration
@@ -54,5 +55,5 @@ class Command(OperatorCommand):
 
 
 def _presented(shown: Mapping[str, Any], *sentences: str) -> Outcome:
-    text = (*sentences, *stage_sentences(shown))
+    text: tuple[RenderableType, ...] = (*sentences, *stage_sentences(shown))
     return Outcome(shown, (*text, gate_rows(shown["gates"], step=shown["next"])) if shown["gates"] else text)
