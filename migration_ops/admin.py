@@ -37,7 +37,7 @@ from migration_ops.models import (
     Run,
     RunRange,
 )
-from migration_ops.web import wording
+from migration_ops.web import sides, wording
 from migration_ops.web.control_room import ControlRoom
 from migration_ops.web.wording import Text
 
@@ -102,6 +102,10 @@ class DifferenceAdmin(ReadOnlyAdmin):
     list_filter = ["migration", "severity", "kind", "status"]
     list_select_related = ["run"]
     search_fields = ["key"]
+
+    def get_exclude(self, request: HttpRequest, obj: Difference | None = None) -> list[str]:
+        """What people wrote is for those who may read it."""
+        return [] if request.user.has_perm(sides.MAY_READ) else ["fields"]
 
 
 @admin.register(BeforeImage)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Left, Length
 
@@ -90,16 +92,6 @@ class Detailed:
     cut: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of the rows that were asked for, and how many there are."""
-
-    number: int
-    pages: int
-    rows: int
-    items: tuple[Detailed, ...]
-
-
 def by_code(migration: AnyMigration) -> list[CodeCount]:
     """What is in quarantine, counted in the database; in the order of the codes."""
     counted = all_items(migration).values_list("code", "status").annotate(rows=Count("pk"))
@@ -108,16 +100,14 @@ def by_code(migration: AnyMigration) -> list[CodeCount]:
     return sorted(found, key=lambda each: (order.get(each.code, len(order)), each.code, each.status))
 
 
-def page(migration: AnyMigration, *, code: str, status: str, number: int) -> Page:
+def page(migration: AnyMigration, *, code: str, status: str, number: str) -> Page[Detailed]:
     """Page `number` of the rows of this code and status, from 1 on; the nearest there is."""
-    items = all_items(migration).filter(code=code, status=status)
-    rows = items.count()
-    pages = max(1, -(-rows // PAGE))
-    number = min(max(number, 1), pages)
-    cut = items.annotate(start=Left("raw", RAW_SHOWN), length=Length("raw")).order_by("id")
-    shown_here = cut[(number - 1) * PAGE : number * PAGE]
-    detailed = (Detailed(_item(item), item.key, item.start, item.length > RAW_SHOWN) for item in shown_here)
-    return Page(number, pages, rows, tuple(detailed))
+    items = all_items(migration).filter(code=code, status=status).order_by("id")
+    cut = items.annotate(start=Left("raw", RAW_SHOWN), length=Length("raw"))
+    pages: Paginator[Any] = Paginator(cut, PAGE)
+    found = pages.get_page(number)
+    detailed = [Detailed(_item(item), item.key, item.start, item.length > RAW_SHOWN) for item in found]
+    return Page(detailed, found.number, pages)
 
 
 def waiting_ids(migration: AnyMigration, code: str) -> list[int]:

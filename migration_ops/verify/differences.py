@@ -1,85 +1,28 @@
-"""What people do with differences: see them, look at one again, repair one, explain one."""
+"""What people do with differences: look at one again, repair one, explain one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from migration_ops import history
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused, UnusableInput
-from migration_ops.models import STANDING, UNSETTLED, Difference, DifferenceStatus
+from migration_ops.models import STANDING, Difference, DifferenceStatus
 from migration_ops.preparation import prepare
 from migration_ops.sentence import said, word
 from migration_ops.verify import lifecycle
+from migration_ops.verify.difference_listing import SHOWN, all_of
 from migration_ops.verify.look import Seen, look
 from migration_ops.verify.repair import Repair, follower_now, plan_these, repair_these
 from migration_ops.verify.snapshot import in_snapshot
 
-SHOWN = 100
-
 EXPLAIN = "migration_ops.explain_migration"
 REPAIR = "migration_ops.repair_migration"
 """The permissions that pages ask for; looking needs the one to see differences."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Differences, and how many there are of each status and of each severity that are not settled."""
-
-    migration: AnyMigration
-    statuses: dict[str, int]
-    severities: dict[str, int]
-    items: list[Difference]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "statuses": self.statuses,
-            "severities": self.severities,
-            "items": [as_json(self.migration, each) for each in self.items],
-        }
-
-
-def as_json(migration: AnyMigration, difference: Difference) -> dict[str, Any]:
-    """One difference with the parts of its key and its life so far."""
-    return {
-        "id": difference.pk,
-        **migration.describe_key(migration.decode_key(difference.key)),
-        "kind": difference.kind,
-        "severity": difference.severity,
-        "status": difference.status,
-        "fields": difference.fields,
-        "run": difference.run_id,
-        "found_at": difference.found_at.isoformat(),
-        "seen_at": difference.seen_at and difference.seen_at.isoformat(),
-        "closed_at": difference.closed_at and difference.closed_at.isoformat(),
-        "explained_at": difference.explained_at and difference.explained_at.isoformat(),
-        "explained_by": difference.explained_by or None,
-        "explanation": difference.explanation or None,
-    }
-
-
-def listing(
-    migration: AnyMigration,
-    *,
-    statuses: Collection[str] = STANDING,
-    severities: Collection[str] = (),
-    limit: int = SHOWN,
-) -> Listing:
-    """Differences with one of these statuses, and one of these severities if any are named; the newest first."""
-    everything = _all(migration)
-    found = everything.filter(status__in=statuses)
-    if severities:
-        found = found.filter(severity__in=severities)
-    by_status = dict(everything.values_list("status").annotate(Count("pk")).order_by("status"))
-    unsettled = everything.filter(status__in=UNSETTLED)
-    by_severity = dict(unsettled.values_list("severity").annotate(Count("pk")).order_by("severity"))
-    return Listing(migration, by_status, by_severity, list(found.order_by("-pk")[: max(0, limit)]))
 
 
 def explain(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str) -> list[Difference]:
@@ -244,14 +187,9 @@ def _look_here(migration: AnyMigration, keys: list[str]) -> dict[str, Seen]:
     return look(migration, migration.legacy(), migration.modern(), keys).seen
 
 
-def _all(migration: AnyMigration) -> QuerySet[Difference]:
-    found = Difference.objects.filter(migration=migration.name)
-    return found.exclude(status=DifferenceStatus.SUSPECT).exclude(run__options__has_any_keys=["dry_run", "source"])
-
-
 def _standing(migration: AnyMigration, ids: Collection[int]) -> list[Difference]:
     """As `_chosen`, locked until the end of the transaction."""
-    return _chosen(migration, ids, _all(migration).select_for_update(of=("self",)))
+    return _chosen(migration, ids, all_of(migration).select_for_update(of=("self",)))
 
 
 def _chosen(
@@ -259,7 +197,7 @@ def _chosen(
 ) -> list[Difference]:
     if not ids:
         raise UnusableInput(said("Name the differences by their ids; `detect_drift list` shows them."))
-    found = list((_all(migration) if among is None else among).filter(pk__in=ids).order_by("pk"))
+    found = list((all_of(migration) if among is None else among).filter(pk__in=ids).order_by("pk"))
     unknown = sorted(set(ids) - {each.pk for each in found})
     if unknown:
         names = ", ".join(map(str, unknown))

@@ -179,20 +179,38 @@ def _begin(migration: AnyMigration, actor: str, options: dict[str, Any], keep: b
     return begin_apart(migration, RunKind.DRIFT, actor=actor, options={**options, "dry_run": 1})
 
 
+def reason_kept(text: str) -> str:
+    """Why everything was compared, of which a run keeps the words, as a sentence again that can be translated."""
+    known = (_NO_MARK, _LOST, *map(_not_captured, Side), *map(_captured_anew, Side))
+    return next((each for each in known if each == text), text)
+
+
+_NO_MARK = said("There is no earlier comparison of everything in this database to build on.")
+_LOST = said("Changes could not be captured since the last time.")
+
+
+def _not_captured(side: Side) -> str:
+    return said("Not every change of the %(side)s store is captured.", side=word(side.value))
+
+
+def _captured_anew(side: Side) -> str:
+    return said("What captures changes of the %(side)s store was changed meanwhile.", side=word(side.value))
+
+
 def _everything_because(migration: AnyMigration, since: Since | None) -> str:
     """A sentence that says why what was touched is not known; empty where it is."""
     if since is None:
-        return said("There is no earlier comparison of everything in this database to build on.")
+        return _NO_MARK
     if capture.lost_total() > since.mark.lost:
-        return said("Changes could not be captured since the last time.")
+        return _LOST
     stage = state.stage(migration)
     for side in Side:
         if stage not in stages.CAPTURING[side]:
             continue
         if capture.status(migration, side=side).gaps:
-            return said("Not every change of the %(side)s store is captured.", side=word(side.value))
+            return _not_captured(side)
         if capture.changed_since(migration, since.mark.seen, side=side):
-            return said("What captures changes of the %(side)s store was changed meanwhile.", side=word(side.value))
+            return _captured_anew(side)
     return ""
 
 

@@ -21,7 +21,7 @@ from migration_ops import dashboard, registry, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnknownMigration
 from migration_ops.models import Dashboard
-from migration_ops.web import acting, alerts_page, figures, inspect_page, pictures, quarantine_page
+from migration_ops.web import acting, alerts_page, difference_page, figures, inspect_page, pictures, quarantine_page
 from migration_ops.web.acting import Acting
 from migration_ops.web.acting_on_state import ActingOnState
 from migration_ops.web.actions import ACTIONS
@@ -35,9 +35,11 @@ else:
 
 View = Callable[..., HttpResponseBase]
 
-Shown = Callable[[HttpRequest, AnyMigration], dict[str, Any]]
+Shown = Callable[..., dict[str, Any]]
+"""What a page of a migration shows, by the request, the migration, and what else its address names."""
 
 MAY_LOOK = "migration_ops.view_migrationstate"
+MAY_SEE_DIFFERENCES = "migration_ops.view_difference"
 
 ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *QUARANTINE_ACTIONS, ACKNOWLEDGE)
 
@@ -72,6 +74,16 @@ class ControlRoom(_ModelAdmin):
                 "<str:name>/quarantine/",
                 self._showing("quarantine", quarantine_page.shown, "migration_ops.view_quarantineitem"),
                 name=f"{name}_quarantine",
+            ),
+            path(
+                "<str:name>/differences/",
+                self._showing("differences", difference_page.shown, MAY_SEE_DIFFERENCES),
+                name=f"{name}_differences",
+            ),
+            path(
+                "<str:name>/differences/<int:number>/",
+                self._showing("difference", difference_page.one_shown, MAY_SEE_DIFFERENCES),
+                name=f"{name}_difference",
             ),
             path(
                 "<str:name>/inspect/",
@@ -136,10 +148,10 @@ class ControlRoom(_ModelAdmin):
         """A page of one migration, for those with this permission; `GET` alone."""
 
         @require_safe
-        def showing(request: HttpRequest, name: str) -> HttpResponseBase:
+        def showing(request: HttpRequest, name: str, **where: Any) -> HttpResponseBase:
             if not request.user.has_perm(permission):
                 raise PermissionDenied
-            found = shown(request, known(name))
+            found = shown(request, known(name), **where)
             status = found.pop("status", 200)
             page = self._page(request, f"migration_ops/{template}.html", **found)
             page.status_code = status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -80,13 +81,18 @@ def backfill(room: Room) -> list[Fact]:
 
 def validation(room: Room) -> list[Fact]:
     """What the last validation and the last drift run found, and what of all that nobody has mended or explained."""
-    name, left = room.migration.name, "bad" if room.open_differences else "good"
-    there = rows("difference", migration__exact=name, status__in="new,confirmed")
+    there, left = listed(room.migration, "differences"), "bad" if room.open_differences else "good"
     return [
         *_comparison(room, room.validation, _("Last validation"), _("never validated"), "validation"),
-        *_comparison(room, room.drift, _("Last drift run"), _("none yet"), "drift"),
+        *_drift(room),
         Fact(_("Differences not mended"), grouped(room.open_differences), there, left),
     ]
+
+
+def _drift(room: Room) -> list[Fact]:
+    """As any comparison; what it looked at stands with the differences."""
+    found = _comparison(room, room.drift, _("Last drift run"), _("none yet"), "drift")
+    return [replace(each, link=listed(room.migration, "differences")) for each in found]
 
 
 def _comparison(room: Room, run: Mapping[str, Any] | None, label: str, none: str, kind: str) -> list[Fact]:

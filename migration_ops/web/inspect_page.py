@@ -20,18 +20,9 @@ from migration_ops.inspection import Inspection
 from migration_ops.models import QuarantineStatus
 from migration_ops.web import wording
 from migration_ops.web.shapes import listed, rows
+from migration_ops.web.sides import FieldView, said
 
 _LONGEST_PART = 400
-
-
-@dataclass(frozen=True, slots=True)
-class FieldView:
-    """A field of the document; None for nothing at all."""
-
-    path: str
-    legacy: str | None
-    modern: str | None
-    differs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +92,7 @@ def _form(request: HttpRequest, migration: AnyMigration, found: Inspection | Non
 
 
 def _view(migration: AnyMigration, found: Inspection) -> InspectionView:
-    fields = [FieldView(each.path, _said(each.legacy), _said(each.modern), each.differs) for each in found.fields]
+    fields = [FieldView(each.path, said(each.legacy), said(each.modern), each.differs) for each in found.fields]
     differing = sum(each.differs for each in fields)
     headline, tone = _headline(found, differing)
     return InspectionView(
@@ -141,15 +132,6 @@ def _headline(found: Inspection, differing: int) -> tuple[str, str]:
     if differing:
         return _("The two stores differ."), "bad"
     return _("Both stores have it, and it is the same."), "good"
-
-
-def _said(value: Json) -> str | None:
-    """A value as text; a list of plain values in a line."""
-    if value is None:
-        return None
-    if isinstance(value, list):
-        return " · ".join("–" if each in (None, "", "none") else str(each) for each in value)
-    return str(value)
 
 
 def _pretty(image: Json) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.paginator import Page
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from migration_ops import quarantine_listing
 from migration_ops.definition import AnyMigration
 from migration_ops.models import QuarantineStatus
-from migration_ops.quarantine_listing import Detailed, Page
+from migration_ops.quarantine_listing import Detailed
 from migration_ops.web import wording
 from migration_ops.web.acting_on_rows import ActingOnRows
 from migration_ops.web.quarantine_actions import ASSIGN, QUARANTINE_ACTIONS
@@ -54,11 +55,8 @@ class ListView:
     code: CodeView
     status: str
     status_label: str
-    page: Page
+    page: Page[Detailed]
     rows: tuple[RowView, ...]
-    total: str
-    before: str
-    after: str
     buttons: tuple[tuple[ActingOnRows, str], ...]
     has_whole: bool
 
@@ -108,37 +106,21 @@ def _code(migration: AnyMigration, code: str, found: dict[str, int], listed: str
 def _list(request: HttpRequest, migration: AnyMigration, code: CodeView) -> ListView:
     asked = request.GET.get("status", "")
     status = QuarantineStatus(asked) if asked in QuarantineStatus.values else QuarantineStatus.OPEN
-    number = request.GET.get("page", "1")
-    page = quarantine_listing.page(
-        migration,
-        code=code.code,
-        status=status,
-        number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 1,
-    )
-
-    def turned(to: int) -> str:
-        there = 1 <= to <= page.pages
-        return (
-            page_address(migration, "quarantine", listed=code.code, status=status.value, page=str(to)) if there else ""
-        )
-
+    page = quarantine_listing.page(migration, code=code.code, status=status, number=request.GET.get("page", "1"))
     meaning = migration.code_meanings.get(code.code)
     allowed = [each for each in QUARANTINE_ACTIONS if request.user.has_perm(each.codename)]
     if not (meaning and meaning.lacks_unit):
         allowed = [each for each in allowed if each is not ASSIGN]
-    decidable = status is not QuarantineStatus.RESOLVED and page.rows > 0
+    decidable = status is not QuarantineStatus.RESOLVED and bool(page)
     buttons = tuple((each, reverse(f"admin:{each.url_name}", args=[migration.name])) for each in allowed if decidable)
     return ListView(
         code=code,
         status=status.value,
         status_label=str(status.label),
         page=page,
-        rows=tuple(_row(migration, found) for found in page.items),
-        total=grouped(page.rows),
-        before=turned(page.number - 1),
-        after=turned(page.number + 1),
+        rows=tuple(_row(migration, found) for found in page),
         buttons=buttons,
-        has_whole=status is QuarantineStatus.OPEN and page.rows > 0,
+        has_whole=status is QuarantineStatus.OPEN and bool(page),
     )
 
 

@@ -20,6 +20,7 @@ from migration_ops.rollout.routing import Reason
 from migration_ops.stages import Stage
 from migration_ops.state import State
 from migration_ops.sync.draft import Outcome
+from migration_ops.verify.compare import Kind
 
 Text = str | Promise
 
@@ -86,6 +87,13 @@ COMPARISONS: Mapping[str, Text] = {
     ShadowOutcome.MISMATCHED: gettext_lazy("different, also when read again"),
     ShadowOutcome.ERROR: gettext_lazy("not compared: no answer"),
 }
+
+KINDS: Mapping[str, Text] = {
+    Kind.MISMATCHED: gettext_lazy("different"),
+    Kind.MISSING_IN_MODERN: gettext_lazy("only in legacy"),
+    Kind.MISSING_IN_LEGACY: gettext_lazy("only in modern"),
+}
+"""What a difference is."""
 
 GATES: Mapping[str, Text] = {
     "preflight_clean": gettext_lazy("Preflight"),

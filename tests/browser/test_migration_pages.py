@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from habits.migration import boards
 from habits.models import User
-from migration_ops.models import Alert, AlertMessage, QuarantineItem
+from migration_ops.models import Alert, AlertMessage, Difference, QuarantineItem, Run
 from migration_ops.sync.applier import drain
-from tests.browser.conftest import CHILD, DESKTOP, PHONE, Site, press
+from tests.browser.conftest import CHILD, DESKTOP, MONDAY, PHONE, Site, press
 from tests.browser.test_accessibility import LOOKS, findings
 from tests.engine.syncing import command
 
@@ -57,6 +59,27 @@ def visit(site: Site) -> Visit:
         return page
 
     return opened
+
+
+def differ(week: date) -> Difference:
+    """The theme of the family's board of this week differs, as a drift run found it."""
+    owner = str(User.objects.get(email="family@example.org").pk)
+    key = boards.encode_key(boards.key_form.read({"owner": owner, "child": CHILD, "week_start": str(week)}))  # type: ignore[union-attr]
+    done = {"boards_compared": 1, "touched": 1, "sampled": 3000, "power": 0.001, "new": 1, "confirmed": 0}
+    now = timezone.now()
+    run = Run.objects.create(
+        migration="boards", kind="drift", status="succeeded", started_at=now, ended_at=now, result=done
+    )
+    return Difference.objects.create(
+        migration="boards",
+        run=run,
+        key=key,
+        kind="mismatched",
+        severity="medium",
+        fields=[{"path": "theme", "legacy": "바다 탐험", "modern": "<b>산</b>"}],
+        found_at=now,
+        seen_at=now,
+    )
 
 
 def waiting(code: str) -> int:
@@ -111,6 +134,7 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
         figures={"count": 3, "age_seconds": 900.0},
     )
     AlertMessage.objects.create(alert=alert, channel="mail", event="opened", payload={}, attempts=2, error="No answer.")
+    differ(MONDAY)
     found = {}
 
     def look_at(name: str) -> None:
@@ -139,6 +163,10 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
     look_at("alerts")
     press(page, "[id^=acknowledge-]")
     look_at("acknowledge")
+    page.goto(f"{ROOM}differences/")
+    look_at("differences")
+    page.get_by_role("link", name=CHILD).first.click()
+    look_at("difference")
     page.goto(f"{INSPECT}?owner=nobody&child=x&week_start=2025-07-21")
     look_at("refused")
     assert {name: said for name, said in found.items() if said} == {}

@@ -19,7 +19,6 @@ from migration_ops.models import (
     Difference,
     DifferenceStatus,
     HistoryEntry,
-    MigrationState,
     Run,
     RunKind,
     RunStatus,
@@ -28,6 +27,7 @@ from migration_ops.models import (
 from migration_ops.verify import differences, retention
 from migration_ops.verify.drift import detect
 from migration_ops.verify.watch import watch
+from tests.engine.differing import backfilled, change_again, damage, of
 from tests.engine.korean import found
 from tests.engine.syncing import begin_dual_write, go_to_live, run
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
@@ -41,46 +41,13 @@ def _quick(settings: Any) -> None:
 
 @pytest.fixture
 def damaged(notes: AnyMigration) -> AnyMigration:
-    """Ten notes, three of them different in modern, and a drift run that found them."""
-    begin_dual_write(notes)
-    fill(10)
-    copy_over(notes)
-    run("DELETE FROM migration_ops_dirtykey")
-    run("UPDATE modern_notes SET lines = '{other}' WHERE title = 'n0003'")
-    run("DELETE FROM modern_notes WHERE title = 'n0009'")
-    run("INSERT INTO modern_notes (notebook, title, lines) VALUES ('zzz', 'extra', '{x}')")
-    assert detect(notes, actor="test").unsettled == 3
+    damage(notes)
     return notes
 
 
 def drift_json(*arguments: str) -> tuple[int, dict[str, Any]]:
     code, out, _ = command("detect_drift", "--json", *arguments)
     return code, json.loads(out)
-
-
-def of(title: str) -> Difference:
-    """The difference of this note; there is one, however often it was found."""
-    return Difference.objects.get(key__contains=f'"{title}"')
-
-
-def change_again() -> None:
-    run("UPDATE modern_notes SET lines = '{another}' WHERE title = 'n0003'")
-
-
-def backfilled(migration: AnyMigration) -> None:
-    """The trace of a backfill of everything that has succeeded."""
-    since = MigrationState.objects.get(name=migration.name).capture_since
-    assert since is not None
-    now = timezone.now()
-    options = {"capture_since": since.isoformat()}
-    Run.objects.create(
-        migration=migration.name,
-        kind=RunKind.BACKFILL,
-        status=RunStatus.SUCCEEDED,
-        options=options,
-        started_at=now,
-        ended_at=now,
-    )
 
 
 def test_a_difference_is_new_once_and_confirmed_from_then_on_under_the_same_number(damaged: AnyMigration) -> None:

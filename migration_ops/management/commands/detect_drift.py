@@ -16,19 +16,12 @@ from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.comparison import progress, shown
 from migration_ops.management.rows import Rows
-from migration_ops.models import STANDING, UNSETTLED, Difference, DifferenceStatus, Severity
-from migration_ops.verify import differences, report_file
+from migration_ops.models import UNSETTLED, Difference, Severity
+from migration_ops.verify import difference_listing, differences, report_file
 from migration_ops.verify.drift import Drift, detect, empty_particulars
 from migration_ops.verify.repair import Action, Repair, plan, repair
 from migration_ops.verify.report import Report
 from migration_ops.verify.validation import discard, empty_summary
-
-_STATUSES: dict[str, tuple[DifferenceStatus, ...]] = {
-    "standing": STANDING,
-    "unsettled": UNSETTLED,
-    **{status.value: (status,) for status in DifferenceStatus if status is not DifferenceStatus.SUSPECT},
-    "all": tuple(DifferenceStatus),
-}
 
 LARGEST_SAMPLE = 1_000_000
 
@@ -73,7 +66,9 @@ class Command(OperatorCommand):
             metavar="FILE",
             help="run: write all differences to FILE.json, FILE.html or FILE.csv; may be given several times",
         )
-        parser.add_argument("--status", choices=list(_STATUSES), help="list: those that are there by default")
+        parser.add_argument(
+            "--status", choices=list(difference_listing.STATUSES), help="list: those that are there by default"
+        )
         parser.add_argument("--severity", choices=Severity.values, help="list: only those of this severity")
         parser.add_argument("--limit", type=int, metavar="N", help="list: at most so many (default: 100)")
 
@@ -86,11 +81,11 @@ class Command(OperatorCommand):
             return _run(migration, options, partial)
         if verb == "list":
             limit, wanted = options["limit"], options["severity"]
-            found = differences.listing(
+            found = difference_listing.listing(
                 migration,
-                statuses=_STATUSES[options["status"] or "standing"],
+                statuses=difference_listing.STATUSES[options["status"] or "standing"],
                 severities=[wanted] if wanted else [],
-                limit=differences.SHOWN if limit is None else limit,
+                limit=difference_listing.SHOWN if limit is None else limit,
             )
             return Outcome(found.as_json(), _listed(migration, found.items))
         if verb == "repair":
@@ -191,7 +186,7 @@ def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping
 def _decided(migration: AnyMigration, verb: str, found: list[Difference], *, dry_run: bool) -> Outcome:
     words = {"look": "looked again at", "explain": "explained", "reopen": "reopened"}
     would = "Would have" if dry_run else "Have"
-    data = {"items": [differences.as_json(migration, each) for each in found]}
+    data = {"items": [difference_listing.as_json(migration, each) for each in found]}
     there = verb == "look" and any(each.status in UNSETTLED for each in found)
     text = (f"{would} {words[verb]} {len(found):,} differences.", *_listed(migration, found))
     return Outcome(data, text, ExitCode.DIFFERENT if there else ExitCode.DONE)
@@ -202,7 +197,7 @@ def _listed(migration: AnyMigration, found: list[Difference]) -> tuple[Any, ...]
         return ("There are none.",)
     rows = Rows("id", "severity", "status", "kind", "what", "explained", prose=("explained",))
     for each in found:
-        said = differences.as_json(migration, each)
+        said = difference_listing.as_json(migration, each)
         what = " · ".join(migration.describe_key(migration.decode_key(each.key)).values())
         why = f"{said['explained_by']}: {said['explanation']}" if said["explanation"] else ""
         rows.add(str(each.pk), each.severity, each.status, each.kind, what, why)
