@@ -13,8 +13,8 @@ from django.db import Error, connection, transaction
 from migration_ops import history, runs
 from migration_ops.backfill import finish, lock_room, report
 from migration_ops.backfill.batch import Job
+from migration_ops.backfill.range_worker import Beat, Ending
 from migration_ops.backfill.stop import Stop
-from migration_ops.backfill.worker import Beat, Ending
 from migration_ops.definition import AnyMigration
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Run, RunStatus

@@ -8,8 +8,8 @@ from typing import Any
 from django.db import transaction
 
 from migration_ops.backfill.batch import Job
+from migration_ops.backfill.range_worker import Beat
 from migration_ops.backfill.stop import Stop
-from migration_ops.backfill.worker import Beat
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused
 from migration_ops.failpoints import failpoint, label

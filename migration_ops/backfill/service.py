@@ -17,10 +17,11 @@ from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.heartbeat import Heartbeat
 from migration_ops.backfill.opening import open_run
 from migration_ops.backfill.progress import Progress
+from migration_ops.backfill.range_worker import Ending
 from migration_ops.backfill.report import Report
 from migration_ops.backfill.request import Request
 from migration_ops.backfill.stop import Stop, on_signals
-from migration_ops.backfill.worker import Ending, work
+from migration_ops.backfill.worker import work
 from migration_ops.backfill.workers import work_together
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import LeaseLost, Refused, RunPaused, UnusableInput

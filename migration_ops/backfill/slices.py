@@ -16,9 +16,10 @@ from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.errors import Kind
 from migration_ops.backfill.heartbeat import Heartbeat
+from migration_ops.backfill.range_worker import Ending
 from migration_ops.backfill.report import counters_of
 from migration_ops.backfill.stop import Deadline
-from migration_ops.backfill.worker import Ending, work
+from migration_ops.backfill.worker import work
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import DatabaseGone, LeaseHeld, LeaseLost, MigrationOpsError, Refused, RunPaused

@@ -14,8 +14,9 @@ from django.db import connections
 from migration_ops import runs
 from migration_ops.backfill.batch import Job
 from migration_ops.backfill.heartbeat import Heartbeat, Orphaned
+from migration_ops.backfill.range_worker import Ending, patiently
 from migration_ops.backfill.stop import Stop, on_signals
-from migration_ops.backfill.worker import Ending, patiently, work
+from migration_ops.backfill.worker import work
 from migration_ops.conf import settings
 from migration_ops.exceptions import LeaseLost, MigrationOpsError
 from migration_ops.models import Run

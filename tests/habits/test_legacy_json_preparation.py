@@ -17,8 +17,9 @@ from habits.stores.legacy_json import LegacyJsonStore
 from habits.stores.modern import ModernStore
 from migration_ops import state
 from migration_ops.backfill.batch import Job
+from migration_ops.backfill.range_worker import Ending
 from migration_ops.backfill.stop import Stop
-from migration_ops.backfill.worker import Ending, work
+from migration_ops.backfill.worker import work
 from migration_ops.conf import settings as engine
 from migration_ops.exceptions import LeaseLost
 from migration_ops.models import RunRange
