@@ -18,6 +18,7 @@ from tests.benchmarks.endpoints import endpoints
 from tests.benchmarks.growth import growth
 from tests.benchmarks.live import live
 from tests.benchmarks.measure import Benchmark
+from tests.benchmarks.queued import queued
 from tests.benchmarks.rollout import rollback, router
 from tests.benchmarks.sync_lag import sync_lag
 from tests.benchmarks.throughput import backfill_and_validate
@@ -25,6 +26,7 @@ from tests.benchmarks.throughput import backfill_and_validate
 PARTS: Mapping[str, Callable[[argparse.Namespace], Iterable[Benchmark]]] = {
     "throughput": lambda options: backfill_and_validate(options.rows, options.repeat),
     "live": lambda options: live(options.rows),
+    "queued": lambda options: queued(options.rows),
     "sync_lag": lambda options: sync_lag(),
     "endpoints": lambda options: endpoints(options.rows),
     "dual_write": lambda options: dual_write(),

@@ -1,0 +1,111 @@
+"""A backfill by workers of the queue: what more of them are worth, and what families notice of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from habits.migration import boards
+from migration_ops import runs
+from migration_ops.models import RunKind, RunStatus
+from tests.benchmarks import measure
+from tests.benchmarks.measure import Benchmark
+from tests.database import database_url
+from tests.engine.background import Background
+
+WORKERS = (1, 2, 4)
+
+LONGEST = 600.0
+"""Seconds that a backfill may take here."""
+
+WRITES = 50
+"""Families' writes a second; one request in five reads."""
+
+TRAFFIC = ("--rate", str(WRITES / 0.8), "--write-percent", "80", "--seconds", "15", "--owners", "200", "--json")
+
+DEARER = 2.0
+"""So many times as long may a family's write take while a backfill runs."""
+
+
+def queued(rows: int) -> Iterator[Benchmark]:
+    """Rows a second by 1, 2 and 4 workers; and the writes of families before and during a queued backfill."""
+    measure.seed(rows)
+    alone = 0.0
+    for count in WORKERS:
+        measure.empty_modern()
+        with _background(count) as background:
+            begun = time.perf_counter()
+            _start(background, count)
+            background.eventually(_has_ended, LONGEST)
+            speed = rows / (time.perf_counter() - begun)
+        alone = alone or speed
+        yield Benchmark(f"queued_by_{count}", speed, "legacy rows/s", alone)
+    measure.seed(3 * rows)  # so much that the backfill outlasts the traffic
+    measure.empty_modern()
+    with _background(1) as background:
+        quiet = _traffic()
+        _start(background, 1)
+        during = _traffic()
+        if _has_ended():
+            raise RuntimeError("The backfill ended before the traffic did; ask for more --rows.")
+        background.eventually(_has_ended, LONGEST)
+    yield Benchmark(
+        "queued_writes_p95", during["write_p95_ms"], "ms", quiet["write_p95_ms"], target=DEARER, more_is_better=False
+    )
+
+
+@contextmanager
+def _background(workers: int) -> Iterator[Background]:
+    """So many workers of the queue and a scheduler, with a Redis of their own and the site's settings."""
+    background = Background()
+    try:
+        for command in [("rqworker", "default")] * workers + [("scheduler",), ("sync_changes", "--follow")]:
+            background.run("manage.py", *command, DJANGO_SETTINGS_MODULE="config.settings")
+        background.eventually(lambda: len(background.client().smembers("rq:workers")) == workers)
+        yield background
+    finally:
+        background.end()
+
+
+def _start(background: Background, workers: int) -> None:
+    arguments = ("backfill", "start", "--queue", "--workers", str(workers))
+    if background.run("manage.py", *arguments, DJANGO_SETTINGS_MODULE="config.settings").wait(60):
+        raise RuntimeError(f"The backfill did not begin: {background.said()[-2000:]}")
+
+
+def _has_ended() -> bool:
+    """
+    Raises:
+        RuntimeError: otherwise than well.
+    """
+    run = runs.latest(boards, RunKind.BACKFILL)
+    if run is None or run.status == RunStatus.RUNNING:
+        return False
+    if run.status != RunStatus.SUCCEEDED:
+        raise RuntimeError(f"The backfill is {run.status}: {run.error}")
+    return True
+
+
+def _traffic() -> dict[str, Any]:
+    """What `simulate_traffic` says, which has proven that nothing is lost.
+
+    Raises:
+        RuntimeError: a request failed, could not be sent, or something is lost.
+    """
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "simulate_traffic", *TRAFFIC],
+        env={**os.environ, "DATABASE_URL": database_url()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    said: dict[str, Any] = json.loads(ended.stdout)
+    if ended.returncode or said["failures"] or said["unsent"]:
+        raise RuntimeError(f"Families noticed something: {said}")
+    return said
