@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connection as database
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.test import TransactionTestCase
 from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from migration_ops.guards import MAY_TRUNCATE
 from migration_ops.rollout import fallback
+from tests.emptying import Emptying
 
 # How long an example takes says more about the machine than about what is tested.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,11 +35,15 @@ connection_created.connect(_may_start_over, dispatch_uid="tests.may_start_over")
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The test database, without the tables of waffle's own flag: nobody uses them, but they refer to users, and the
-    TRUNCATE after a transactional test stumbles over them."""
+    TRUNCATE after a transactional test stumbles over them. What such a test leaves is emptied in our own way."""
     with django_db_blocker.unblock(), database.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS waffle_flag_users, waffle_flag_groups")
+    with pytest.MonkeyPatch.context() as patching:
+        emptying = Emptying()
+        patching.setattr(TransactionTestCase, "_fixture_teardown", lambda case: emptying(case))
+        yield
 
 
 @pytest.fixture(autouse=True)

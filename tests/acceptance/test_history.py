@@ -29,8 +29,8 @@ from migration_ops.sync import capture
 from tests.acceptance.commands import run
 from tests.acceptance.modern import query
 from tests.acceptance.processes import Processes
-from tests.engine.backfilling import eventually
 from tests.engine.syncing import begin_dual_write, go_to_ramp, second_connection
+from tests.engine.waiting import eventually
 from tests.killed import Child
 
 WRITERS = 3

@@ -23,7 +23,7 @@ from migration_ops.sync import capture
 from tests.acceptance import quick_settings
 from tests.acceptance.commands import Result, run
 from tests.acceptance.processes import Processes
-from tests.engine.backfilling import eventually
+from tests.engine.waiting import eventually
 
 TRAFFIC = ("--rate", "40", "--seconds", "3000", "--owners", "30", "--concurrency", "3", "--keep")
 PLANTED = """

@@ -27,7 +27,7 @@ from tests.browser.conftest import (
     either_installation,
 )
 from tests.engine.syncing import second_connection
-from tests.engine.waiting import wait_until
+from tests.engine.waiting import eventually
 from tests.habits.legacy_files import OWNER
 
 BRUSHING, READING, TIDYING = HABITS
@@ -319,7 +319,7 @@ def wait_for(page: Page, condition: Callable[[], bool]) -> None:
             page.evaluate("0")
         return condition()
 
-    wait_until(came)
+    eventually(came)
 
 
 def until(page: Page, condition: Callable[[], bool]) -> None:
@@ -329,4 +329,4 @@ def until(page: Page, condition: Callable[[], bool]) -> None:
         page.clock.run_for(1_000)
         return condition()
 
-    wait_until(came)
+    eventually(came)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 from django.core.management import call_command
@@ -17,20 +15,6 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import Run, RunKind
 from migration_ops.runs import Plan
 from tests.engine.syncing import rows
-
-
-def eventually(condition: Callable[[], Any], *, seconds: float = 15.0) -> Any:
-    """Ask again and again until the answer is yes; that answer.
-
-    Raises:
-        AssertionError: it stayed no.
-    """
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError("It did not come about.")
-        time.sleep(0.01)
-    return answer
 
 
 def make_run(migration: AnyMigration) -> Run:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from rq.serializers import JSONSerializer
 from config.embedded import place
 from config.embedded.redis_server import RedisServer
 from tests.database import database_url
+from tests.engine.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,12 +92,7 @@ class Background:
 
     def eventually(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Ask again and again until the answer is yes; that answer. Otherwise fail, with what the processes said."""
-        deadline = time.monotonic() + seconds
-        while not (answer := condition()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"It did not come about. The processes said:\n{self.said()[-6000:]}")
-            time.sleep(0.02)
-        return answer
+        return eventually(condition, seconds=seconds, evidence=lambda: f"The processes said:\n{self.said()[-6000:]}")
 
     def horses(self, worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
         """What this worker has forked for its job."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+
+from tests.engine.background import PATIENCE
+from tests.engine.waiting import eventually
 
 
 def wait(begun: str, may_end: str, ended: str) -> None:
     """Say that it has begun, wait until it may end, and say that it has ended: each is a file."""
     Path(begun).touch()
-    while not Path(may_end).exists():
-        time.sleep(0.02)
+    eventually(Path(may_end).exists, seconds=PATIENCE)
     Path(ended).touch()
 
 

@@ -25,7 +25,7 @@ from migration_ops.observe.heartbeat import Role
 from migration_ops.rollout import control
 from tests.engine.syncing import begin_dual_write, run, second_connection
 from tests.engine.test_alerts import PROMPT, everybody_alive, waiting
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 
 SECRET = "T0000-B0000-XXXXXXXX"
 
@@ -268,7 +268,7 @@ def test_the_scheduler_sends_what_the_outbox_holds(
 ) -> None:
     AlertMessage.objects.filter(channel="mail").delete()
     scheduler = start_notes_command("scheduler", REDIS_URL="redis://127.0.0.1:1/0")
-    wait_until(lambda: not AlertMessage.objects.filter(sent_at=None).exists())
+    eventually(lambda: not AlertMessage.objects.filter(sent_at=None).exists())
     scheduler.terminate()
     _out, said = scheduler.communicate(timeout=60)
     assert said.count("change has waited to be carried over") == 1
@@ -283,7 +283,7 @@ def test_whoever_stands_in_waits_for_no_server(opened: AnyMigration) -> None:
         deputy.stand_in(opened)
         deputy.stand_in(opened)
         stuck = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ops_alert%'"
-        wait_until(lambda: _number(stuck) == 1)
+        eventually(lambda: _number(stuck) == 1)
         other.rollback()
     deputy.wait()
 

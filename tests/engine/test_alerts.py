@@ -42,7 +42,7 @@ from migration_ops.sync import capture
 from migration_ops.sync.draft import Outcome
 from tests.engine.korean import assert_korean
 from tests.engine.syncing import begin_dual_write, run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 from tests.notes import schema
 
 INSTANT = timedelta(microseconds=1)
@@ -305,7 +305,7 @@ def test_two_who_see_the_same_problem_at_once_tell_it_once(synced: AnyMigration)
         stuck = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%_alert AS known%'"
         )
-        wait_until(lambda: _number(stuck) == 2)
+        eventually(lambda: _number(stuck) == 2)
         other.rollback()
     found = [one.outcome() for one in both]
     assert sorted(len(one.opened) for one in found) == [0, 1]
@@ -321,7 +321,7 @@ def test_two_who_repeat_or_resolve_it_at_once_do_so_once(synced: AnyMigration) -
             other.execute("SELECT 1 FROM migration_ops_alert FOR UPDATE")
             both = [InThread(lambda: alerts.evaluate(synced)) for _ in range(2)]
             stuck = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%_alert%'"
-            wait_until(lambda stuck=stuck: _number(stuck) == 2)
+            eventually(lambda stuck=stuck: _number(stuck) == 2)
             other.rollback()
         found = [one.outcome() for one in both]
         assert sorted(len(getattr(one, wanted)) for one in found) == [0, 1]

@@ -19,7 +19,7 @@ from migration_ops.models import BeforeImage, DirtyKey, Lineage, MergeRecord, Qu
 from migration_ops.sync import applier, dirty, origin
 from migration_ops.sync.applier import drain, lag_p95
 from tests.engine.syncing import begin_dual_write, go_to_ramp, noted, rows, run, second_connection
-from tests.engine.waiting import wait_until
+from tests.engine.waiting import eventually
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
 from tests.notes.stores import LegacyNotes, ModernNotes
@@ -107,7 +107,7 @@ def wait_for_row(sql: str, *parameters: Any) -> None:
     """Until the query gives a row."""
     with second_connection() as watcher:
         watcher.autocommit = True
-        wait_until(lambda: bool(watcher.execute(sql, parameters).fetchall()))
+        eventually(lambda: bool(watcher.execute(sql, parameters).fetchall()))
 
 
 def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -16,9 +16,10 @@ from migration_ops import failpoints
 from migration_ops.backfill import batch, completion, finish, service
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Run, RunRange
-from tests.engine.backfilling import backfill, eventually, fill
+from tests.engine.backfilling import backfill, fill
 from tests.engine.invariants import assert_in_step
 from tests.engine.syncing import begin_dual_write, rows, run, second_connection
+from tests.engine.waiting import eventually
 from tests.notes import schema
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -15,9 +15,10 @@ from migration_ops.backfill import batch
 from migration_ops.definition import AnyMigration
 from migration_ops.models import DirtyKey, MergeRecord, QuarantineItem, Run
 from migration_ops.sync import applier
-from tests.engine.backfilling import backfill, eventually, fill
+from tests.engine.backfilling import backfill, fill
 from tests.engine.invariants import assert_in_step
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
+from tests.engine.waiting import eventually
 from tests.notes import schema
 
 RAISE = """

@@ -15,8 +15,9 @@ from migration_ops.backfill.health import Advice, Readings, Thresholds, decide
 from migration_ops.backfill.monitor import Monitor, watched_tables
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Run
-from tests.engine.backfilling import eventually, make_run
+from tests.engine.backfilling import make_run
 from tests.engine.syncing import second_connection
+from tests.engine.waiting import eventually
 
 LIMITS = Thresholds(replica_lag=10, lock_waiters=5, oldest_transaction=300, longest_hold=60)
 

@@ -15,9 +15,10 @@ from migration_ops.backfill import batch
 from migration_ops.definition import AnyMigration
 from migration_ops.failpoints import failpoint as ordinary_failpoint
 from migration_ops.sync import applier
-from tests.engine.backfilling import backfill, eventually
+from tests.engine.backfilling import backfill
 from tests.engine.invariants import assert_in_step
 from tests.engine.syncing import begin_dual_write, rows, second_connection
+from tests.engine.waiting import eventually
 from tests.notes import schema
 
 POINTS = (batch.BEGUN, batch.READ, batch.SAVED, batch.RECORDED, batch.ADVANCED, batch.COMMITTED)

@@ -35,7 +35,7 @@ from migration_ops.verify.severity import ORDER, severity
 from migration_ops.verify.validation import discard, validate
 from tests.engine.syncing import begin_dual_write, go_to_live, go_to_ramp, rows, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
-from tests.engine.waiting import wait_until
+from tests.engine.waiting import eventually
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
 
@@ -63,7 +63,7 @@ def detect_json(*arguments: str) -> tuple[int, dict[str, Any]]:
     rows count as touched, for transactions are numbered for all databases alike.
     """
     elsewhere = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname <> current_database()"
-    wait_until(lambda: not rows(elsewhere))
+    eventually(lambda: not rows(elsewhere))
     code, out, _ = command("detect_drift", "--json", *arguments)
     return code, json.loads(out)
 
@@ -287,7 +287,7 @@ def test_of_two_at_once_the_second_is_refused_and_told_who_holds_the_lease(
 ) -> None:
     run("UPDATE modern_notes SET lines = '{x}' WHERE title = 'n0003'")
     first = start_notes_command("detect_drift", "--json")
-    wait_until(lambda: Difference.objects.filter(status=DifferenceStatus.SUSPECT).exists())
+    eventually(lambda: Difference.objects.filter(status=DifferenceStatus.SUSPECT).exists())
 
     for arguments in ([], ["--dry-run"]):
         code, data = detect_json(*arguments)

@@ -17,7 +17,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.models import BeforeImage, HistoryEntry, HistoryHead, MigrationState
 from tests.engine.syncing import run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 
 TABLES = ("migration_ops_historyentry", "migration_ops_historyhead", "migration_ops_migrationstate")
 
@@ -83,7 +83,7 @@ def test_an_entry_waits_for_the_one_that_is_not_committed_yet(notes: AnyMigratio
         with second_connection() as observer:
             observer.autocommit = True
             waiting = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
-            wait_until(lambda: observer.execute(waiting, [other.info.backend_pid]).fetchone() is not None)
+            eventually(lambda: observer.execute(waiting, [other.info.backend_pid]).fetchone() is not None)
     mine.outcome()
     assert list(HistoryEntry.objects.order_by("id").values_list("actor", flat=True)) == ["sql", "ann"]
     assert history.verify().ok

@@ -15,8 +15,9 @@ from migration_ops.backfill.lease import Lease
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import LeaseHeld, LeaseLost
 from migration_ops.models import Run, RunRange
-from tests.engine.backfilling import eventually, fill, make_run
+from tests.engine.backfilling import fill, make_run
 from tests.engine.syncing import run
+from tests.engine.waiting import eventually
 
 LONG = timedelta(minutes=5)
 SHORT = timedelta(milliseconds=1)

@@ -20,7 +20,7 @@ from migration_ops.exceptions import UnusableInput
 from migration_ops.preflight import checks
 from tests.engine.korean import assert_korean
 from tests.engine.syncing import run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 from tests.notes import schema
 
 OK, WARN, FAIL = Status.OK, Status.WARN, Status.FAIL
@@ -134,7 +134,7 @@ def test_sessions_that_wait_for_locks_are_worth_a_warning(notes: AnyMigration) -
     with second_connection() as holder:
         holder.execute("LOCK TABLE modern_notes")
         waiting = InThread(lambda: run("SELECT 1 FROM modern_notes"))
-        wait_until(lambda: found(notes, "blocked_locks").status is WARN)
+        eventually(lambda: found(notes, "blocked_locks").status is WARN)
         assert f"waits for pid {holder.info.backend_pid}" in found(notes, "blocked_locks").message
     waiting.outcome()
 
@@ -143,7 +143,7 @@ def test_a_session_that_idles_in_a_transaction_is_worth_a_warning(notes: AnyMigr
     settings.MIGRATION_OPS = {"PREFLIGHT_IDLE_TRANSACTION": timedelta(milliseconds=1)}
     with second_connection() as idle:
         idle.execute("SELECT 1")
-        wait_until(lambda: f"pid {idle.info.backend_pid}" in found(notes, "idle_transactions").message)
+        eventually(lambda: f"pid {idle.info.backend_pid}" in found(notes, "idle_transactions").message)
         assert found(notes, "idle_transactions").status is WARN
 
 

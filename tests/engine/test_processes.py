@@ -33,7 +33,7 @@ from tests.api.server import serving
 from tests.database import database_url
 from tests.engine.korean import found
 from tests.engine.syncing import rows, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,7 +121,7 @@ def test_the_dead_fall_out_by_age_and_are_purged(notes: AnyMigration) -> None:
 
 def test_a_web_process_that_never_served_a_request_is_known_and_says_goodbye(db: None, transactional_db: None) -> None:
     with serving(workers=2, DUAL_WRITE="false"):
-        wait_until(lambda: len(heard_of(Role.WEB)) == 2)
+        eventually(lambda: len(heard_of(Role.WEB)) == 2)
         assert {each.migration for each in heard_of(Role.WEB)} == {"boards"}
         assert {(each.detail["sync"], each.detail["dual_write"]) for each in heard_of(Role.WEB)} == {
             (sync_version(), False)
@@ -131,11 +131,11 @@ def test_a_web_process_that_never_served_a_request_is_known_and_says_goodbye(db:
 
 def test_one_that_is_killed_says_nothing_any_more_and_stays_until_it_is_old(transactional_db: None) -> None:
     with serving(workers=1) as server:
-        wait_until(lambda: len(heard_of(Role.WEB)) == 1)
+        eventually(lambda: len(heard_of(Role.WEB)) == 1)
         worker = int(heard_of(Role.WEB)[0].process.rpartition(":")[2])
         assert worker != server.process.pid
         os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: len(heard_of(Role.WEB)) == 2)  # gunicorn began another one
+        eventually(lambda: len(heard_of(Role.WEB)) == 2)  # gunicorn began another one
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def a_worker() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_worker_that_never_had_a_job_is_known_and_says_goodbye(transactional_db: None) -> None:
     with a_worker() as process:
-        wait_until(lambda: [each.process.rpartition(":")[2] for each in heard_of(Role.WORKER)] == [str(process.pid)])
+        eventually(lambda: [each.process.rpartition(":")[2] for each in heard_of(Role.WORKER)] == [str(process.pid)])
         assert heard_of(Role.WORKER)[0].detail["dual_write"] is True
     assert heard_of(Role.WORKER) == []
 
@@ -173,11 +173,11 @@ def test_no_request_waits_for_a_heartbeat_that_cannot_be_written(notes: AnyMigra
         other.execute("LOCK TABLE migration_ops_heartbeat IN ACCESS EXCLUSIVE MODE")
         reporting.begin()
         blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%_heartbeat%'"
-        wait_until(lambda: rows(blocked) == [(1,)])
+        eventually(lambda: rows(blocked) == [(1,)])
         answer = InThread(lambda: Client().get("/accounts/login/").status_code)
         assert answer.outcome() == 200
         other.rollback()
-    wait_until(lambda: len(heard_of(Role.WEB)) == 1)
+    eventually(lambda: len(heard_of(Role.WEB)) == 1)
     reporting.end()
     assert heard_of(Role.WEB) == []
 
@@ -197,7 +197,7 @@ def test_whatever_goes_wrong_while_a_process_reports_it_reports_again(
         broken.setattr(processes, "say_alive", stumble)
         reporting.begin()
         assert tried.wait(timeout=10)
-    wait_until(lambda: len(heard_of(Role.WEB)) == 1)
+    eventually(lambda: len(heard_of(Role.WEB)) == 1)
     reporting.end()
 
 

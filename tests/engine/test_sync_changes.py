@@ -28,7 +28,7 @@ from migration_ops.sync import dirty
 from migration_ops.sync.applier_loop import ApplierLoop
 from migration_ops.sync.listener import Listener
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
-from tests.engine.waiting import wait_until
+from tests.engine.waiting import eventually
 from tests.notes import schema
 from tests.notes.note import NoteKey
 from tests.notes.stores import LegacyNotes
@@ -131,11 +131,11 @@ def test_following_for_some_seconds_applies_what_comes_meanwhile(
     synced: AnyMigration, start_notes_command: Callable[..., Any]
 ) -> None:
     follower = start_notes_command("sync_changes", "--follow", "--max-seconds", "60", "--json")
-    wait_until(lambda: rows(FOLLOWING))
+    eventually(lambda: rows(FOLLOWING))
     schema.add_rows(("a", "t", "x"))
-    wait_until(schema.modern_rows)
+    eventually(schema.modern_rows)
     run("UPDATE legacy_notes SET body = 'y'")
-    wait_until(lambda: schema.modern_rows() == [("a", "t", ["y"])])
+    eventually(lambda: schema.modern_rows() == [("a", "t", ["y"])])
     follower.send_signal(signal.SIGTERM)
     exit_code, data, _ = ended(follower)
     assert exit_code == 143
@@ -148,7 +148,7 @@ def test_a_signal_ends_it_cleanly_and_at_once(
     synced: AnyMigration, start_notes_command: Callable[..., Any], number: int, exit_code: int
 ) -> None:
     follower = start_notes_command("sync_changes", "--follow", "--json")
-    wait_until(lambda: rows(FOLLOWING))
+    eventually(lambda: rows(FOLLOWING))
     follower.send_signal(number)
     began = time.monotonic()
     got, data, errors = ended(follower)
@@ -166,15 +166,15 @@ def test_its_bound_ends_it_with_0(synced: AnyMigration) -> None:
 
 def test_it_outlives_its_connections(synced: AnyMigration, start_notes_command: Callable[..., Any]) -> None:
     follower = start_notes_command("sync_changes", "--follow", "--json")
-    wait_until(lambda: rows(FOLLOWING))
+    eventually(lambda: rows(FOLLOWING))
     before = rows(FOLLOWING)
     run(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
     )
-    wait_until(lambda: rows(FOLLOWING) and rows(FOLLOWING) != before)
+    eventually(lambda: rows(FOLLOWING) and rows(FOLLOWING) != before)
     schema.add_rows(("a", "t", "x"))
-    wait_until(schema.modern_rows)
+    eventually(schema.modern_rows)
     follower.send_signal(signal.SIGINT)
     exit_code, data, errors = ended(follower)
     assert (exit_code, data["applied"]) == (130, 1)
@@ -185,10 +185,10 @@ def test_it_waits_while_nothing_is_captured_and_begins_when_something_is(
     notes: AnyMigration, start_notes_command: Callable[..., Any]
 ) -> None:
     follower = start_notes_command("sync_changes", "--follow", "--json")
-    wait_until(lambda: rows(FOLLOWING))
+    eventually(lambda: rows(FOLLOWING))
     begin_dual_write(notes)
     schema.add_rows(("a", "t", "x"))
-    wait_until(schema.modern_rows)
+    eventually(schema.modern_rows)
     follower.send_signal(signal.SIGTERM)
     exit_code, data, errors = ended(follower)
     assert (exit_code, data["applied"]) == (143, 1)

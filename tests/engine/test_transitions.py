@@ -22,7 +22,7 @@ from migration_ops.models import HistoryEntry, MigrationState
 from migration_ops.stages import Stage
 from migration_ops.sync import capture
 from tests.engine.syncing import rows, run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 from tests.notes import schema
 
 Evaluate = Callable[[AnyMigration], Gate]
@@ -244,7 +244,7 @@ def test_a_step_goes_on_as_soon_as_the_writer_left_the_fence(
 ) -> None:
     enter_fence(other, notes)
     step = InThread(lambda: advance(notes))
-    wait_until(somebody_tries_the_fence)
+    eventually(somebody_tries_the_fence)
     assert state.stage(notes) is Stage.OFF
     other.commit()
     assert step.outcome().after.stage is Stage.DUAL_WRITE
@@ -280,7 +280,7 @@ def test_whoever_reads_the_stage_in_the_fence_can_rely_on_it(notes: AnyMigration
         locks.enter_fence(notes)
         assert state.stage(notes) is Stage.DUAL_WRITE
         step = InThread(lambda: transitions.back(notes, Stage.OFF, actor="ben"))
-        wait_until(somebody_tries_the_fence)
+        eventually(somebody_tries_the_fence)
         assert state.stage(notes) is Stage.DUAL_WRITE
     assert step.outcome().after.stage is Stage.OFF
 
@@ -337,7 +337,7 @@ def test_a_step_gets_the_legacy_table_as_soon_as_it_is_free(
 ) -> None:
     other.execute("INSERT INTO legacy_notes (notebook, title, body) VALUES ('a', 't', 'x')")
     step = InThread(lambda: advance(notes))
-    wait_until(lambda: rows("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'legacy_notes'::regclass") != [])
+    eventually(lambda: rows("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'legacy_notes'::regclass") != [])
     other.commit()
     assert step.outcome().after.stage is Stage.DUAL_WRITE
 

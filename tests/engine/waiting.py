@@ -12,12 +12,23 @@ from django.db import connection
 PATIENCE = 20.0
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; fail when it never does."""
-    ended = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < ended, "What this test waits for never happened."
+def eventually(
+    condition: Callable[[], Any], *, seconds: float = PATIENCE, evidence: Callable[[], str] = lambda: ""
+) -> Any:
+    """Ask again and again until the answer is yes; that answer.
+
+    Args:
+        seconds: for which it may be no.
+        evidence: what else to say of a failure.
+
+    Raises:
+        AssertionError: it stayed no.
+    """
+    ended = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < ended, f"What this test waits for never happened. {evidence()}"
         threading.Event().wait(0.005)
+    return answer
 
 
 class InThread(threading.Thread):

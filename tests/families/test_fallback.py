@@ -28,7 +28,7 @@ from migration_ops.sync import applier, dirty
 from migration_ops.sync.dual_write import Outcome
 from migration_ops.verify.validation import validate
 from tests.engine.syncing import go_to_ramp, rows, run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 from tests.families.conftest import Installation
 from tests.families.test_follower_faults import locked, sql_fault
 from tests.habits.legacy_database import row
@@ -220,7 +220,7 @@ def test_a_process_whose_reads_failed_often_asks_legacy_at_once_and_then_tries_o
     with locked("weeks"):
         for _ in range(2):
             family.board(OWNER, "달이", MONDAY)
-    wait_until(lambda: served(family.board(OWNER, "달이", MONDAY).served) == ("modern", "bucket"))
+    eventually(lambda: served(family.board(OWNER, "달이", MONDAY).served) == ("modern", "bucket"))
     assert [served(family.board(OWNER, "달이", MONDAY).served) for _ in range(3)] == [("modern", "bucket")] * 3
 
 
@@ -366,7 +366,7 @@ def test_a_write_waits_for_whoever_changes_the_row_in_modern_and_does_not_write_
             )
             return len(waits) > 1
 
-        wait_until(waits_again)
+        eventually(waits_again)
         other.commit()
     written = write.outcome()
     assert served(written.served) == ("modern", "bucket")

@@ -19,7 +19,7 @@ from migration_ops.models import DirtyKey
 from migration_ops.sync import carry, dual_write, follower, settling
 from tests.acceptance import modern
 from tests.acceptance.commands import run
-from tests.engine.backfilling import eventually
+from tests.engine.waiting import eventually
 from tests.families.conftest import Installation
 from tests.habits.legacy_files import OWNER
 from tests.killed import run_until

@@ -22,7 +22,7 @@ from migration_ops.models import DirtyKey
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome
 from tests.engine.syncing import run
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 from tests.habits.legacy_database import query
 from tests.habits.legacy_files import OTHER, OWNER
 
@@ -159,7 +159,7 @@ def both_at_once(first: Callable[[], Any], second: Callable[[], Any]) -> None:
     with transaction.atomic():
         first()
         thread = InThread(second)
-        wait_until(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        eventually(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
     thread.outcome()
 
 

@@ -24,7 +24,7 @@ from tests.acceptance.commands import Result, run, start
 from tests.acceptance.modern import query
 from tests.api.server import serving
 from tests.engine.syncing import begin_dual_write, go_to_live, go_to_ramp
-from tests.engine.waiting import wait_until
+from tests.engine.waiting import eventually
 
 QUICK = ("--rate", "60", "--seconds", "1", "--owners", "2", "--write-percent", "60", "--settle", "0.5")
 
@@ -283,7 +283,7 @@ def test_a_stall_is_seen_by_everybody_who_was_due_meanwhile() -> None:
 
     def send(due: Due, elapsed: Callable[[], float]) -> None:
         if due.at == 0:
-            wait_until(lambda: elapsed() > 0.5)
+            eventually(lambda: elapsed() > 0.5)
         took.append(elapsed())
 
     dues = iter([Due(number / 100) for number in range(20)])
@@ -326,7 +326,7 @@ def test_interrupted_it_still_checks_and_says_what_it_knows(
 ) -> None:
     begin_dual_write(boards)
     process = start("simulate_traffic", "--rate", "50", "--seconds", "60", "--owners", "3", "--write-percent", "50")
-    wait_until(lambda: has_written(10))
+    eventually(lambda: has_written(10))
     process.send_signal(number)
     out, errors = process.communicate(timeout=30)
     assert process.returncode == code, errors
@@ -340,7 +340,7 @@ def test_interrupted_it_still_checks_and_says_what_it_knows(
 def test_killed_it_leaves_a_ledger_that_can_be_checked(installation: str) -> None:
     begin_dual_write(boards)
     process = start("simulate_traffic", "--rate", "50", "--seconds", "60", "--owners", "3", "--write-percent", "80")
-    wait_until(lambda: has_written(20))
+    eventually(lambda: has_written(20))
     process.kill()
     process.communicate(timeout=30)
     (file,) = ledgers()

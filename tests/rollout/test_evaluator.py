@@ -18,8 +18,8 @@ from migration_ops.observe.heartbeat import Role
 from migration_ops.rollout import control, evaluator, self_test
 from migration_ops.stages import Stage
 from tests.database import database_url
-from tests.engine.backfilling import eventually
 from tests.engine.syncing import go_to_live, rows
+from tests.engine.waiting import eventually
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from migration_ops.rollout import canaries, control, routing
 from migration_ops.rollout.control import Canaries
 from tests.engine.staff import member, press, room
 from tests.engine.syncing import command, rows, run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 
 LIMIT = 10
 """`CANARY_PEOPLE_LEAST`: of as few people as there are here, `CANARY_SHARE_MOST` would be less than one."""
@@ -203,7 +203,7 @@ def test_of_two_who_join_at_once_both_are_counted(ramp: AnyMigration, testers: G
         with second_connection() as observer:
             observer.autocommit = True
             waiting = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
-            wait_until(lambda: observer.execute(waiting, [one.info.backend_pid]).fetchone() is not None)
+            eventually(lambda: observer.execute(waiting, [one.info.backend_pid]).fetchone() is not None)
     second.outcome()
     assert state.read(ramp).named_people == 2
     assert len(said(ramp)) == 2

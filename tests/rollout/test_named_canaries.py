@@ -21,7 +21,7 @@ from migration_ops.models import Flag, MigrationState
 from migration_ops.rollout import control, routing
 from migration_ops.rollout.control import Canaries
 from tests.engine.syncing import rows, run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 
 NAME = (
     "INSERT INTO migration_ops_flag_users (flag_id, user_id)"
@@ -237,7 +237,7 @@ def _wait_until_somebody_waits_for(one: psycopg.Connection[Any]) -> None:
     with second_connection() as observer:
         observer.autocommit = True
         waiting = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
-        wait_until(lambda: observer.execute(waiting, [one.info.backend_pid]).fetchone() is not None)
+        eventually(lambda: observer.execute(waiting, [one.info.backend_pid]).fetchone() is not None)
 
 
 def test_what_was_changed_without_the_triggers_is_seen_when_they_are_put_back(naming_ann: AnyMigration) -> None:

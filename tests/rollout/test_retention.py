@@ -13,7 +13,7 @@ from migration_ops.definition import AnyMigration
 from migration_ops.models import GateOverride, GateReading, Heartbeat, HistoryEntry, Metric, ReadDifference
 from migration_ops.observe import metrics, retention
 from migration_ops.observe.metrics import Measured
-from tests.engine.backfilling import eventually
+from tests.engine.waiting import eventually
 
 
 def measured(age: timedelta) -> None:
