@@ -70,6 +70,10 @@ class SelectionChanged(Refused):
     """Somebody decided on one of these rows in the meantime, or one changed; look again and decide anew."""
 
 
+class RunChanged(Refused):
+    """Somebody changed this run in the meantime; look again and decide anew."""
+
+
 class FenceBusy(Refused):
     """Writers still hold the fence; the step was not made."""
 

@@ -17,7 +17,9 @@ STEERING = ("advance", "canary", "hold", "resume", "kill", "unkill", "rollback",
 
 DECIDING = ("accept", "assign", "retry", "repair")
 
-OPERATING = (*STEERING, *DECIDING)
+RUNNING = ("backfill", "validate")
+
+OPERATING = (*STEERING, *DECIDING, *RUNNING)
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "migration viewers": (),

@@ -89,10 +89,7 @@ def last_run(migration: AnyMigration, kind: RunKind) -> dict[str, Any] | None:
     run = Run.objects.filter(migration=migration.name, kind=kind).order_by("-id").first()
     if run is None:
         return None
-    counters: Counter[str] = Counter()
-    for counted in run.ranges.values_list("counters", flat=True):
-        counters.update({name: value for name, value in counted.items() if isinstance(value, int)})
-    rows = next((counters[name] for name in _ROWS_LOOKED_AT if name in counters), 0)
+    rows = rows_looked_at(run)
     return {
         "run": run.pk,
         "status": run.status,
@@ -106,6 +103,14 @@ def last_run(migration: AnyMigration, kind: RunKind) -> dict[str, Any] | None:
         "error": run.error,
         "result": run.result,
     }
+
+
+def rows_looked_at(run: Run) -> int:
+    """Legacy rows that this run has read or compared so far."""
+    counters: Counter[str] = Counter()
+    for counted in run.ranges.values_list("counters", flat=True):
+        counters.update({name: value for name, value in counted.items() if isinstance(value, int)})
+    return next((counters[name] for name in _ROWS_LOOKED_AT if name in counters), 0)
 
 
 def dirty(migration: AnyMigration) -> dict[str, Any]:

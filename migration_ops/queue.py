@@ -16,6 +16,7 @@ from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
 from migration_ops.exceptions import QueueAway, first_line
+from migration_ops.sentence import said
 
 QUEUE = "default"
 
@@ -50,7 +51,7 @@ def ring(job: str, *arguments: Any, job_id: str) -> bool:
     except DuplicateJobError:
         return False
     except (redis.RedisError, OSError) as error:
-        raise QueueAway(f"Redis does not answer: {first_line(error)}.") from error
+        raise QueueAway(said("Redis does not answer: %(error)s.", error=first_line(error))) from error
     return True
 
 
@@ -64,7 +65,7 @@ def waiting(prefix: str) -> int:
         with _connection() as connection:
             names = get_queue(QUEUE, connection=connection, serializer=JSONSerializer).get_job_ids()
     except (redis.RedisError, OSError) as error:
-        raise QueueAway(f"Redis does not answer: {first_line(error)}.") from error
+        raise QueueAway(said("Redis does not answer: %(error)s.", error=first_line(error))) from error
     return sum(name.startswith(prefix) for name in names)
 
 

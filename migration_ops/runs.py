@@ -13,19 +13,24 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from migration_ops import history
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.lease import Lease
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Span
-from migration_ops.exceptions import LeaseHeld
+from migration_ops.exceptions import LeaseHeld, Refused, RunChanged
 from migration_ops.models import Run, RunKind, RunRange, RunStatus
 from migration_ops.models.run import UNFINISHED
+from migration_ops.sentence import said, word
 
 WHOLE_RUN = 0
 """Number of the range that carries the lease on the whole run and no work."""
 
 NOTICED = 0.05
 """Seconds between two looks whether the server has noticed that a process is gone."""
+
+OBEYED = 10.0
+"""Seconds that commands wait until a run is paused or given up; whoever works on it obeys after the step at hand."""
 
 PAUSE = "pause"
 CANCEL = "cancel"
@@ -51,6 +56,36 @@ def unfinished(migration: AnyMigration, kind: RunKind) -> Run | None:
 def latest(migration: AnyMigration, kind: RunKind) -> Run | None:
     """The run that was started last, whatever became of it."""
     return Run.objects.filter(migration=migration.name, kind=kind).order_by("-id").first()
+
+
+def standing(migration: AnyMigration, kind: RunKind) -> Run | None:
+    """The run that whoever acts on runs of this kind acts on: the unfinished one, or else the latest."""
+    return unfinished(migration, kind) or latest(migration, kind)
+
+
+def seen(run: Run | None) -> str:
+    """What somebody has seen who looked at this run, so that nothing else is acted on; how far it is does not count."""
+    if run is None:
+        return "none"
+    return f"{run.pk} {run.status} {'queued' if run.queued else 'here'} {run.requested}".strip()
+
+
+def refuse_unless_seen(migration: AnyMigration, kind: RunKind, as_seen: str) -> None:
+    """The run of this kind must be as somebody saw it; it stays so to the end of the caller's transaction.
+
+    Args:
+        as_seen: what `seen` said then; "" for whatever there is.
+
+    Raises:
+        RunChanged: it is not.
+    """
+    if not as_seen:
+        return
+    run = standing(migration, kind)
+    if run is not None:
+        run = Run.objects.select_for_update().get(pk=run.pk)
+    if seen(run) != as_seen:
+        raise RunChanged(said("Somebody changed this run in the meantime; look again and decide anew."))
 
 
 def work_ranges(run: Run) -> list[RunRange]:
@@ -97,7 +132,8 @@ def open_new(migration: AnyMigration, kind: RunKind, plan: Plan, *, actor: str) 
                 total=plan.total,
             )
     except IntegrityError:
-        raise LeaseHeld(f"Another process has just started a {kind} of {migration.name}.") from None
+        sentence = said("Another process has just started a %(kind)s of %(migration)s.", **_named(migration, kind))
+        raise LeaseHeld(sentence) from None
     RunRange.objects.bulk_create(
         [
             RunRange(run=run, number=WHOLE_RUN, side=plan.side),
@@ -134,15 +170,24 @@ def refuse_live_workers(run: Run) -> None:
     """
     workers = [held.owner for held in leases.holders(run.pk) if held.number != WHOLE_RUN]
     if workers:
-        raise LeaseHeld(f"Workers of run {run.pk} are still at it: {', '.join(workers)}. Try again in a moment.")
+        raise LeaseHeld(
+            said(
+                "Workers of run %(run)s are still at it: %(workers)s. Try again in a moment.",
+                run=str(run.pk),
+                workers=", ".join(workers),
+            )
+        )
 
 
 def let_the_dead_go(run: Run) -> None:
     """Wait until the server has noticed that whoever held this run was killed, and until its workers have stopped.
 
-    That takes milliseconds, or a batch. Returns at once when nobody is there, or when the holder may be alive. Not in a
-    transaction: there the server's list of sessions stays as it was at first sight.
+    That takes milliseconds, or a batch. Returns at once when nobody is there, when the holder may be alive, and for a
+    run in the background, for which no process speaks. Not in a transaction: there the server's list of sessions stays
+    as it was at first sight.
     """
+    if run.queued:
+        return
     deadline = time.monotonic() + settings().lease.total_seconds()
     while held := leases.holders(run.pk):
         speaker = next((each for each in held if each.number == WHOLE_RUN), None)
@@ -167,6 +212,45 @@ def close(opened: Opened, status: RunStatus, *, error: str = "", result: Mapping
         Run.objects.filter(pk=opened.run.pk).update(**changes)
         leases.release(opened.lease)
     opened.run.refresh_from_db()
+
+
+def ask(migration: AnyMigration, kind: RunKind, what: str, *, actor: str, reason: str = "", as_seen: str = "") -> Run:
+    """Have the unfinished run of this kind pause (`PAUSE`) or give it up (`CANCEL`), after the step at hand.
+
+    Returns at once. Where nobody works on the run it is done by then; otherwise `requested` says what was asked.
+
+    Raises:
+        Refused: there is none, or it is a validation in the foreground, which hears nothing but Ctrl-C.
+        RunChanged: it is not as it was seen (see `refuse_unless_seen`).
+    """
+    run = unfinished(migration, kind)
+    if run is None:
+        raise Refused(said("There is no unfinished %(kind)s of %(migration)s.", **_named(migration, kind)))
+    if kind is not RunKind.BACKFILL and not run.queued and (holder := leases.holder(run.pk)):
+        where = {"run": str(run.pk), "holder": str(holder)}
+        raise Refused(said("Run %(run)s is in the foreground, held by %(holder)s; end it there.", **where))
+    with transaction.atomic():
+        refuse_unless_seen(migration, kind, as_seen)
+        request(run, what)
+        history.append(migration, actor=actor, verb=f"{kind} {what}", reason=reason, evidence={"run": run.pk})
+    return run
+
+
+def wait_until_obeyed(run: Run, what: str, *, seconds: float) -> bool:
+    """Wait until whoever works on this run has done what was asked of it; whether that came to pass.
+
+    Raises:
+        Refused: it ended in another way, with an error.
+    """
+    deadline = time.monotonic() + seconds
+    while run.status == RunStatus.RUNNING and time.monotonic() < deadline:
+        time.sleep(NOTICED)
+        if not leases.holders(run.pk):
+            request(run, what)  # whoever was asked ended or died meanwhile
+        run.refresh_from_db()
+    if run.status not in (RunStatus.RUNNING, WANTED[what], RunStatus.SUCCEEDED):
+        raise Refused(f"Run {run.pk} is {run.status} by now: {run.error}")
+    return run.status != RunStatus.RUNNING
 
 
 def request(run: Run, what: str) -> None:
@@ -206,3 +290,7 @@ def hand_over(opened: Opened, **options: Any) -> None:
     run.options = {**run.options, **options}
     run.save(update_fields=["queued", "attempts", "options"])
     leases.release(opened.lease)
+
+
+def _named(migration: AnyMigration, kind: RunKind) -> dict[str, str]:
+    return {"kind": word(kind.value), "migration": migration.name}

@@ -26,6 +26,7 @@ from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
+from migration_ops.sentence import joined, said
 from migration_ops.sync import source as sources
 
 HANDED_OVER = label("queue.handed_over")
@@ -76,15 +77,19 @@ def start(migration: AnyMigration, request: Request) -> Report:
     Raises:
         Refused: the stage, or an unfinished run that reads something else.
         LeaseHeld: somebody is at it already, a worker of the queue or a process in the foreground.
+        RunChanged: it is not as it was seen.
         UnusableInput: the source cannot be read; nothing was written.
     """
     run = runs.unfinished(migration, RunKind.BACKFILL)
     if run is None or request.restart or not is_with_workers(run):
         run = open_run(migration, request).run
     else:
+        with transaction.atomic():
+            runs.refuse_unless_seen(migration, RunKind.BACKFILL, request.as_seen)
         _refuse_another(migration, run, request)
         if held := leases.holders(run.pk):
-            raise LeaseHeld(f"Workers are at run {run.pk} already: {', '.join(map(str, held))}.")
+            who = {"run": str(run.pk), "workers": ", ".join(map(str, held))}
+            raise LeaseHeld(said("Workers are at run %(run)s already: %(workers)s.", **who))
     failpoint(HANDED_OVER)
     woken = wake(run)
     found = report.describe(migration, run)
@@ -94,12 +99,16 @@ def start(migration: AnyMigration, request: Request) -> Report:
 
 def problem(migration: AnyMigration, woken: Woken) -> str:
     """What keeps the run from going on now; "" when nothing does."""
-    said = [f"{woken.problem} The scheduler wakes a worker as soon as it does."] if woken.problem else []
+    found = []
+    if woken.problem:
+        found.append(said("%(problem)s The scheduler wakes a worker as soon as it does.", problem=woken.problem))
     for role, command in ((Role.WORKER, "rqworker default"), (Role.SCHEDULER, "scheduler")):
         age = heartbeat.age(migration, role)
         if age is None or age > heartbeat.longest_silence(role).total_seconds():
-            said.append(f"No {role.value} is heard of; start one with `manage.py {command}`.")
-    return " ".join(said)
+            found.append(
+                said("No %(role)s is heard of; start one with `manage.py %(command)s`.", role=role, command=command)
+            )
+    return joined(found)
 
 
 def wake(run: Run) -> Woken:

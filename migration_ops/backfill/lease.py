@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from migration_ops import moment
 from migration_ops.exceptions import LeaseHeld, LeaseLost
 from migration_ops.models import RunRange
+from migration_ops.sentence import said
 
 # A range `held` that nobody works on. backend_start is hidden (NULL) for sessions of other roles; such a holder counts
 # as alive until its lease ends.
@@ -92,8 +93,8 @@ def claim(run_id: int, number: int, duration: timedelta) -> Lease:
     lease = _claim("held.number = %(number)s", {"run": run_id, "number": number, "duration": duration})
     if lease is None:
         found = holder(run_id)
-        who = f"It is held by {found}." if found else "Its holder is just committing."
-        raise LeaseHeld(f"Another process is working on run {run_id}. {who}")
+        who = said("It is held by %(holder)s.", holder=str(found)) if found else said("Its holder is just committing.")
+        raise LeaseHeld(said("Another process is working on run %(run)s. %(who)s", run=str(run_id), who=who))
     return lease
 
 

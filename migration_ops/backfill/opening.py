@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db import transaction
 
 from migration_ops import history, locks, runs, state
@@ -11,9 +13,50 @@ from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import Refused, StageChanged
 from migration_ops.models import Lineage, Run, RunKind, RunStatus
 from migration_ops.runs import Opened, Plan
+from migration_ops.sentence import said
 from migration_ops.stages import BACKFILLING, Stage
+from migration_ops.state import State
 from migration_ops.sync import capture
 from migration_ops.sync import source as sources
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What `open_run` would do.
+
+    Attributes:
+        resumed: the unfinished run that goes on; None where a new one begins.
+        given_up: the unfinished run that a new one takes the place of, and why.
+        source: the file that a new run reads, named as runs remember it; "" for the legacy store.
+        since: since when capture is on.
+    """
+
+    resumed: Run | None
+    given_up: Run | None
+    why: str
+    source: str
+    since: str | None
+
+
+def prospect(migration: AnyMigration, request: Request) -> Prospect:
+    """What `open_run` would do now; changes nothing.
+
+    Raises:
+        Refused: as `open_run` would.
+        UnusableInput: the source cannot be read.
+    """
+    source = None if request.source is None else sources.name_of(migration, request.source)
+    since = _capturing_since(migration)
+    run = runs.unfinished(migration, RunKind.BACKFILL)
+    overtaken = run is not None and _is_overtaken(run, since)
+    if run is not None and not request.restart and not overtaken:
+        _refuse_another(run, request, source)
+        return Prospect(run, None, "", source or "", since)
+    if request.resume_only:
+        raise Refused(
+            said("There is no backfill of %(migration)s that could be resumed; start one.", migration=migration.name)
+        )
+    return Prospect(None, run, "Capture was off in between." if overtaken else "Restarted.", source or "", since)
 
 
 def open_run(migration: AnyMigration, request: Request) -> Opened:
@@ -24,30 +67,37 @@ def open_run(migration: AnyMigration, request: Request) -> Opened:
     Raises:
         Refused: the stage, or an unfinished run that reads something else.
         LeaseHeld: another process is at it.
+        RunChanged: it is not as it was seen.
         UnusableInput: the source cannot be read; nothing was written.
     """
-    source = None if request.source is None else sources.name_of(migration, request.source)
-    since = _capturing_since(migration)
-    unfinished = runs.unfinished(migration, RunKind.BACKFILL)
-    if unfinished is not None:
-        runs.let_the_dead_go(unfinished)
-    overtaken = unfinished is not None and unfinished.options.get("capture_since") != since
-    if unfinished is not None and not request.restart and not overtaken:
+    ahead = prospect(migration, request)
+    for run in (ahead.resumed, ahead.given_up):
+        if run is not None:
+            runs.let_the_dead_go(run)
+    if ahead.resumed is not None:
         with transaction.atomic():
-            return _handed_over(_resume(migration, unfinished, request, source), request)
-    if request.resume_only:
-        raise Refused(f"There is no backfill of {migration.name} that could be resumed; start one.")
-    plan = _plan(migration, request, source or "", since)
+            runs.refuse_unless_seen(migration, RunKind.BACKFILL, request.as_seen)
+            return _handed_over(_resume(migration, ahead.resumed, request), request)
+    plan = _plan(migration, request, ahead.source, ahead.since)
     with transaction.atomic():
         locks.enter_fence(migration)
-        if _capturing_since(migration) != since:
+        if _capturing_since(migration) != ahead.since:
             raise StageChanged
-        if unfinished is not None:
-            why = "Capture was off in between." if overtaken else "Restarted."
-            runs.close(runs.reopen(unfinished), RunStatus.CANCELLED, error=why)
+        runs.refuse_unless_seen(migration, RunKind.BACKFILL, request.as_seen)
+        if ahead.given_up is not None:
+            runs.close(runs.reopen(ahead.given_up), RunStatus.CANCELLED, error=ahead.why)
         opened = runs.open_new(migration, RunKind.BACKFILL, plan, actor=request.actor)
         _note(migration, opened.run, request, "backfill start")
         return _handed_over(opened, request)
+
+
+def is_overtaken(migration: AnyMigration, run: Run) -> bool:
+    """Whether this run cannot go on, because capture was off since it began."""
+    return _is_overtaken(run, _isoformat(state.read(migration)))
+
+
+def _is_overtaken(run: Run, since: str | None) -> bool:
+    return bool(run.options.get("capture_since") != since)
 
 
 def _handed_over(opened: Opened, request: Request) -> Opened:
@@ -59,12 +109,20 @@ def _handed_over(opened: Opened, request: Request) -> Opened:
 def _capturing_since(migration: AnyMigration) -> str | None:
     now = state.read(migration)
     if now.stage is Stage.OFF:
-        raise Refused("Backfill needs capture: run `manage.py stage advance` first.")
+        raise Refused(said("Backfill needs capture: run `manage.py stage advance` first."))
     if now.stage not in BACKFILLING:
         raise Refused(
-            f"The migration {migration.name} is at stage {now.stage}; a backfill runs only at"
-            f" {' or '.join(sorted(BACKFILLING))}."
+            said(
+                "The migration %(migration)s is at stage %(stage)s; a backfill runs only at %(stages)s.",
+                migration=migration.name,
+                stage=now.stage.value,
+                stages=" or ".join(sorted(BACKFILLING)),
+            )
         )
+    return _isoformat(now)
+
+
+def _isoformat(now: State) -> str | None:
     return None if now.capture_since is None else now.capture_since.isoformat()
 
 
@@ -85,8 +143,8 @@ def _plan(migration: AnyMigration, request: Request, source: str, since: str | N
         return Plan(spans=spans, side=Side.LEGACY, options=options, total=legacy.estimate())
 
 
-def _resume(migration: AnyMigration, run: Run, request: Request, source: str | None) -> Opened:
-    """Go on; `source` is what the operator named, "" for the legacy store, None where nothing was named."""
+def _refuse_another(run: Run, request: Request, source: str | None) -> None:
+    """What goes on is what was asked for; `source` is "" for the legacy store, None where nothing was named."""
     reads = run.options.get("source") or ""
     if source is not None and source != reads:
         raise Refused(
@@ -98,6 +156,9 @@ def _resume(migration: AnyMigration, run: Run, request: Request, source: str | N
             f"Run {run.pk} is unfinished; its limit cannot become {request.limit}. Finish it with"
             " `manage.py backfill`, or give it up with --restart."
         )
+
+
+def _resume(migration: AnyMigration, run: Run, request: Request) -> Opened:
     if not request.resume_only:
         run.options["limit"] = request.limit
     opened = runs.reopen(run)

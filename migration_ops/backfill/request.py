@@ -22,6 +22,8 @@ class Request:
         restart: give an unfinished run up and begin anew.
         resume_only: go on with an unfinished run or refuse; never begin one.
         queued: workers of the queue do it, at most `workers` at a time.
+        as_seen: what `runs.seen` said of the run that was looked at, so that nothing else is acted on; "" for whatever
+            there is.
     """
 
     actor: str
@@ -33,6 +35,7 @@ class Request:
     restart: bool = False
     resume_only: bool = False
     queued: bool = False
+    as_seen: str = ""
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and not 1 <= self.batch_size <= MOST_ROWS:

@@ -10,9 +10,8 @@ from typing import Any
 
 from django.db import ProgrammingError, transaction
 
-from migration_ops import history, runs
+from migration_ops import runs
 from migration_ops.backfill import completion, dry_run, report
-from migration_ops.backfill import lease as leases
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.heartbeat import Heartbeat
 from migration_ops.backfill.opening import open_run
@@ -32,9 +31,6 @@ from migration_ops.runs import Opened
 from migration_ops.sync import source as sources
 
 OPENED = label("backfill.opened")
-
-OBEYED = 10.0
-"""Seconds that `pause` and `cancel` wait for the running process to obey; it does so after the batch at hand."""
 
 UNDEFINED_TABLE = "42P01"
 
@@ -118,24 +114,13 @@ def _rehearsed(migration: AnyMigration, source: str) -> AnyMigration:
 
 def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Report:
     run = runs.unfinished(migration, RunKind.BACKFILL)
-    if run is None:
-        raise Refused(f"There is no unfinished backfill of {migration.name} to {what}.")
-    runs.let_the_dead_go(run)
-    with transaction.atomic():
-        runs.request(run, what)
-        history.append(migration, actor=actor, verb=f"backfill {what}", reason=reason, evidence={"run": run.pk})
-    wanted = RunStatus.PAUSED if what == runs.PAUSE else RunStatus.CANCELLED
-    deadline = time.monotonic() + OBEYED
-    while run.status == RunStatus.RUNNING and time.monotonic() < deadline:
-        time.sleep(runs.NOTICED)
-        if not leases.holders(run.pk):
-            runs.request(run, what)  # whoever was asked ended or died meanwhile
-        run.refresh_from_db()
+    if run is not None:
+        runs.let_the_dead_go(run)
+    run = runs.ask(migration, RunKind.BACKFILL, what, actor=actor, reason=reason)
+    obeyed = runs.wait_until_obeyed(run, what, seconds=runs.OBEYED)
     found = report.describe(migration, run)
-    if run.status == RunStatus.RUNNING:
+    if not obeyed:
         found.data["requested"] = what
-    elif run.status != wanted and run.status != RunStatus.SUCCEEDED:
-        raise Refused(f"Run {run.pk} is {run.status} by now: {run.error}")
     return found
 
 

@@ -23,6 +23,8 @@ VERBS = {
     "accept": "accept that quarantined rows of a migration stay behind",
     "assign": "give quarantined rows of a migration an owner",
     "retry": "have quarantined rows of a migration looked at again",
+    "backfill": "start, pause and give up backfills of a migration",
+    "validate": "start, pause and give up validations of a migration",
 }
 """What people may do to a migration, one permission each."""
 

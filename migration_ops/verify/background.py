@@ -14,7 +14,7 @@ from migration_ops.backfill.slices import PASSING
 from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import LeaseHeld, LeaseLost, Refused, first_line
+from migration_ops.exceptions import LeaseHeld, LeaseLost, first_line
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.runs import Opened
@@ -32,36 +32,25 @@ class SliceOver(Exception):
     """The time of this slice is up, or something is asked of the run."""
 
 
-def start(migration: AnyMigration, *, actor: str) -> tuple[Run, Woken]:
+def start(migration: AnyMigration, *, actor: str, reason: str = "", as_seen: str = "") -> tuple[Run, Woken]:
     """Begin a full validation, or go on with the one that stopped, and leave it to the workers of the queue.
 
     One that is with them already stays as it is. Where Redis does not answer, the scheduler wakes a worker later.
 
     Raises:
         LeaseHeld: a process in the foreground is at it.
+        RunChanged: it is not as it was seen (see `runs.refuse_unless_seen`).
     """
     run = runs.unfinished(migration, RunKind.VALIDATION)
-    if run is None or not background.is_with_workers(run):
-        with transaction.atomic():
-            journal = journals.take_up(migration, actor=actor)
-            runs.hand_over(Opened(journal.run, journal.lease))
-        run = journal.run
-    return run, background.wake(run)
-
-
-def ask(migration: AnyMigration, what: str, *, actor: str, reason: str = "") -> Run:
-    """Pause (`runs.PAUSE`) or cancel (`runs.CANCEL`) the unfinished validation after the chunk at hand.
-
-    Raises:
-        Refused: there is none.
-    """
-    run = runs.unfinished(migration, RunKind.VALIDATION)
-    if run is None:
-        raise Refused(f"There is no unfinished validation of {migration.name} to {what}.")
     with transaction.atomic():
-        runs.request(run, what)
-        history.append(migration, actor=actor, verb=f"validation {what}", reason=reason, evidence={"run": run.pk})
-    return run
+        runs.refuse_unless_seen(migration, RunKind.VALIDATION, as_seen)
+        if run is None or not background.is_with_workers(run):
+            before, journal = run, journals.take_up(migration, actor=actor)
+            run = journal.run
+            runs.hand_over(Opened(run, journal.lease))
+            verb = "validation resume" if before is not None and before.pk == run.pk else "validation start"
+            history.append(migration, actor=actor, verb=verb, reason=reason, evidence={"run": run.pk})
+    return run, background.wake(run)
 
 
 def work_slice(migration: AnyMigration, run_id: int, *, stop: Stop) -> None:

@@ -22,6 +22,7 @@ from migration_ops.definition import AnyMigration, Cursor
 from migration_ops.exceptions import LeaseHeld
 from migration_ops.models import Difference, DifferenceStatus, Run, RunKind, RunRange, RunStatus, TouchedKey
 from migration_ops.models.run import UNFINISHED
+from migration_ops.sentence import said
 from migration_ops.verify import lifecycle, mark
 from migration_ops.verify.compare import Kind, Tally
 from migration_ops.verify.mark import Mark
@@ -207,14 +208,19 @@ def take_up(
         ranges = list(unfinished.ranges.order_by("number"))
         if not ranges[WHOLE].done:
             opened = runs.reopen(unfinished)
-            same = _asked(opened.run.options) == _asked(wanted)
-            if unfinished.started_at + settings().validation_resume_within >= now and same:
+            if goes_on(unfinished, wanted):
                 reasons = list(unfinished.result.get("reasons", []))
                 return Journal(migration, opened.run, ranges, opened.lease, reasons)
             lease.release(opened.lease)
         TouchedKey.objects.filter(run=unfinished).delete()
         Run.objects.filter(pk=unfinished.pk).update(status=RunStatus.CANCELLED, ended_at=now)
     return _new(migration, kind, actor, RunStatus.RUNNING, wanted)
+
+
+def goes_on(unfinished: Run, options: Mapping[str, Any]) -> bool:
+    """Whether `take_up` goes on with this run, which nobody has finished, when it is asked for this."""
+    young = unfinished.started_at + settings().validation_resume_within >= timezone.now()
+    return unfinished.ended_at is None and young and _asked(unfinished.options) == _asked(options)
 
 
 def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,7 +242,8 @@ def refuse_if_held(migration: AnyMigration, kind: RunKind) -> None:
     unfinished = runs.unfinished(migration, kind)
     held = None if unfinished is None else lease.holder(unfinished.pk)
     if unfinished is not None and held is not None:
-        raise LeaseHeld(f"Another process is working on run {unfinished.pk}. It is held by {held}.")
+        who = said("It is held by %(holder)s.", holder=str(held))
+        raise LeaseHeld(said("Another process is working on run %(run)s. %(who)s", run=str(unfinished.pk), who=who))
 
 
 def begin_apart(migration: AnyMigration, kind: RunKind, *, actor: str, options: Mapping[str, Any]) -> Journal:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.http import HttpRequest
 
 from migration_ops.definition import AnyMigration
-from migration_ops.web.acting import Acting, Answer, Pressed
+from migration_ops.web.acting import Pressed
+from migration_ops.web.acting_on_page import ActingOnPage
 from migration_ops.web.row_forms import RowsForm
 from migration_ops.web.shapes import listed
 
@@ -30,25 +29,15 @@ class RowsView:
     more: int
 
 
-class ActingOnRows(Acting):
+class ActingOnRows(ActingOnPage):
     """A button below a list of rows. Its basis is the fingerprint that the service gave them."""
 
     template = "migration_ops/rows_action.html"
     form_class: ClassVar[type[RowsForm]] = RowsForm
-    page: ClassVar[str]
-    """The list's name in addresses."""
 
     def form(self, migration: AnyMigration, request: HttpRequest) -> RowsForm:
         return self.form_class(request.POST)
 
-    @property
-    @abstractmethod
-    def page_title(self) -> str:
-        """What the list is called."""
-
     def home(self, pressed: Pressed) -> str:
         said = pressed.form.data.get("listed", "")
         return listed(pressed.migration, self.page, **({"listed": said} if said else {}))
-
-    def more(self, pressed: Pressed, answer: Answer) -> Mapping[str, Any]:
-        return {"list_url": listed(pressed.migration, self.page), "list_title": self.page_title}

@@ -21,12 +21,22 @@ from migration_ops import dashboard, registry, state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnknownMigration
 from migration_ops.models import Dashboard
-from migration_ops.web import acting, alerts_page, difference_page, figures, inspect_page, pictures, quarantine_page
+from migration_ops.web import (
+    acting,
+    alerts_page,
+    difference_page,
+    figures,
+    inspect_page,
+    pictures,
+    quarantine_page,
+    runs_page,
+)
 from migration_ops.web.acting import Acting
 from migration_ops.web.acting_on_state import ActingOnState
 from migration_ops.web.actions import ACTIONS
 from migration_ops.web.alerts_page import ACKNOWLEDGE
 from migration_ops.web.quarantine_actions import QUARANTINE_ACTIONS
+from migration_ops.web.run_actions import RUN_ACTIONS
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin[Dashboard]
@@ -41,7 +51,7 @@ Shown = Callable[..., dict[str, Any]]
 MAY_LOOK = "migration_ops.view_migrationstate"
 MAY_SEE_DIFFERENCES = "migration_ops.view_difference"
 
-ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *QUARANTINE_ACTIONS, ACKNOWLEDGE)
+ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *RUN_ACTIONS, *QUARANTINE_ACTIONS, ACKNOWLEDGE)
 
 
 class ControlRoom(_ModelAdmin):
@@ -68,8 +78,18 @@ class ControlRoom(_ModelAdmin):
         return [
             path("", site.admin_view(self._looking(self.every)), name=f"{name}_changelist"),
             path("<str:name>/", site.admin_view(self._looking(self.one)), name=f"{name}_room"),
-            path("<str:name>/live/", self._fragment(self.live), name=f"{name}_live"),
-            path("<str:name>/charts/", self._fragment(self.charts), name=f"{name}_charts"),
+            path("<str:name>/live/", self._fragment(self._looking(self.live)), name=f"{name}_live"),
+            path("<str:name>/charts/", self._fragment(self._looking(self.charts)), name=f"{name}_charts"),
+            path(
+                "<str:name>/runs/",
+                self._showing("runs", runs_page.shown, "migration_ops.view_run"),
+                name=f"{name}_runs",
+            ),
+            path(
+                "<str:name>/runs/live/",
+                self._fragment(self._shown("runs_live", runs_page.shown, "migration_ops.view_run"), page="runs"),
+                name=f"{name}_runs_live",
+            ),
             path(
                 "<str:name>/quarantine/",
                 self._showing("quarantine", quarantine_page.shown, "migration_ops.view_quarantineitem"),
@@ -146,6 +166,10 @@ class ControlRoom(_ModelAdmin):
 
     def _showing(self, template: str, shown: Shown, permission: str) -> View:
         """A page of one migration, for those with this permission; `GET` alone."""
+        return self.admin_site.admin_view(self._shown(template, shown, permission))
+
+    def _shown(self, template: str, shown: Shown, permission: str) -> View:
+        """The same, or a part of a page, without the way to the login."""
 
         @require_safe
         def showing(request: HttpRequest, name: str, **where: Any) -> HttpResponseBase:
@@ -157,7 +181,7 @@ class ControlRoom(_ModelAdmin):
             page.status_code = status
             return page
 
-        return self.admin_site.admin_view(showing)
+        return showing
 
     def _acting(self, each: Acting) -> View:
         """An action. Who is logged in and no staff is refused: no login of theirs would let them."""
@@ -170,14 +194,14 @@ class ControlRoom(_ModelAdmin):
 
         return act
 
-    def _fragment(self, view: View) -> View:
+    def _fragment(self, view: View, *, page: str = "room") -> View:
         """A part of a page. Whose session has ended meanwhile is sent to the login as a page, not into the part."""
-        inside = self.admin_site.admin_view(self._looking(view))
+        inside = self.admin_site.admin_view(view)
 
         def fragment(request: HttpRequest, name: str) -> HttpResponseBase:
             if HtmxDetails(request) and not self.admin_site.has_permission(request):
-                room = reverse("admin:migration_ops_dashboard_room", args=[name])
-                return HttpResponseClientRedirect(f"{reverse('admin:login')}?next={room}")
+                whole = reverse(f"admin:migration_ops_dashboard_{page}", args=[name])
+                return HttpResponseClientRedirect(f"{reverse('admin:login')}?next={whole}")
             return inside(request, name=name)
 
         return fragment

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from habits.migration import boards
 from habits.models import User
-from migration_ops.models import Alert, AlertMessage, Difference, QuarantineItem, Run
+from migration_ops import runs
+from migration_ops.backfill.opening import open_run
+from migration_ops.backfill.request import Request
+from migration_ops.models import Alert, AlertMessage, Difference, QuarantineItem, Run, RunStatus
 from migration_ops.sync.applier import drain
 from tests.browser.conftest import CHILD, DESKTOP, MONDAY, PHONE, Site, press
 from tests.browser.test_accessibility import LOOKS, findings
@@ -123,6 +126,14 @@ def test_a_board_is_looked_up_by_owner_child_and_week(visit: Visit) -> None:
     expect(page.get_by_text("바다 탐험").first).to_be_visible()
 
 
+def leave_a_run_at_hand() -> None:
+    """A backfill that somebody paused in the middle."""
+    with transaction.atomic():
+        opened = open_run(boards, Request(actor="ann", restart=True))
+        runs.close(opened, RunStatus.PAUSED, error="Interrupted; `manage.py backfill` goes on.")
+    opened.run.ranges.filter(number=1).update(counters={"rows_read": 2, "written": 2})
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[str, Any]) -> None:
     page = visit(QUARANTINE, **look)
@@ -169,4 +180,9 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
     look_at("difference")
     page.goto(f"{INSPECT}?owner=nobody&child=x&week_start=2025-07-21")
     look_at("refused")
+    leave_a_run_at_hand()
+    page.goto(f"{ROOM}runs/")
+    look_at("runs")
+    press(page, "#do-backfill-resume")
+    look_at("resume")
     assert {name: said for name, said in found.items() if said} == {}

@@ -41,8 +41,13 @@ def copied() -> int:
     return len(schema.modern_rows())
 
 
+def the_run() -> Run:
+    """The backfill; workers look for drift beside it."""
+    return Run.objects.get(kind="backfill")
+
+
 def status() -> str:
-    return Run.objects.get().status
+    return the_run().status
 
 
 def start(background: Background, *arguments: str) -> None:
@@ -53,7 +58,7 @@ def start(background: Background, *arguments: str) -> None:
 def assert_goes_on_to_the_end(background: Background) -> None:
     background.eventually(lambda: status() == "succeeded")
     assert_in_step()
-    assert Run.objects.get().result["rows_read"] == ROWS
+    assert the_run().result["rows_read"] == ROWS
     assert not RunRange.objects.exclude(lease_until=None).exists()
 
 
@@ -101,7 +106,7 @@ def test_who_starts_it_once_more_while_a_worker_is_at_it_is_told_who(
     in_background.worker(slice_seconds=WHOLE_SLICE)
     start(in_background)
     code, said, _ = backfill("start", "--queue")
-    assert (code, said["error"].startswith(f"Workers are at run {Run.objects.get().pk} already: ")) == (4, True)
+    assert (code, said["error"].startswith(f"Workers are at run {the_run().pk} already: ")) == (4, True)
     assert " until " in said["error"]
 
 
@@ -146,7 +151,7 @@ def test_when_one_of_several_dies_another_is_woken_in_its_place(
     (horse,) = in_background.eventually(lambda: in_background.horses(workers[0]))
     horse.kill()
     in_background.eventually(lambda: [each for each in in_background.horses(workers[0]) if each.pid != horse.pid])
-    in_background.eventually(lambda: len({each.owner for each in leases.holders(Run.objects.get().pk)}) == 2)
+    in_background.eventually(lambda: len({each.owner for each in leases.holders(the_run().pk)}) == 2)
     assert_goes_on_to_the_end(in_background)
 
 
@@ -159,7 +164,7 @@ def test_sigterm_to_a_worker_ends_its_slice_after_the_batch_and_another_goes_on(
     assert leaving.wait(15) == 0
     assert status() == "running"
     assert 10 < copied() < ROWS
-    assert leases.holders(Run.objects.get().pk) == []
+    assert leases.holders(the_run().pk) == []
     assert [job.func_name for job in in_background.jobs()] == [service.JOB]
     in_background.worker(slice_seconds=WHOLE_SLICE)
     assert_goes_on_to_the_end(in_background)
@@ -252,7 +257,7 @@ def test_what_only_a_person_can_mend_fails_the_run_with_a_sentence_and_nobody_tr
     backfill("start", "--queue")
     in_background.eventually(lambda: status() == "failed")
     run("ALTER TABLE elsewhere RENAME TO modern_notes")
-    assert "modern_notes" in Run.objects.get().error
+    assert "modern_notes" in the_run().error
     assert command("scheduler", "--once")[1]["woken"] == {}
     assert backfill("resume", "--queue")[0] == 0
     assert_goes_on_to_the_end(in_background)
@@ -266,7 +271,7 @@ def test_a_run_whose_workers_die_again_and_again_without_a_batch_fails_and_says_
     code, said = command("scheduler", "--once")
     assert code == 1
     assert "died before they got anywhere" in said["problems"][0]
-    failed = Run.objects.get()
+    failed = the_run()
     assert (failed.status, failed.requested) == ("failed", "")
     assert "died before they got anywhere" in failed.error
     assert HistoryEntry.objects.filter(verb="backfill failed").count() == 1
@@ -279,13 +284,13 @@ def test_a_slice_counts_as_dead_until_it_ended_or_read_a_row(writing: AnyMigrati
     backfill("start", "--queue")
     dying = in_background.worker("queue.joined")
     scheduler = in_background.scheduler()
-    in_background.eventually(lambda: Run.objects.get().attempts > 2)
+    in_background.eventually(lambda: the_run().attempts > 2)
     kill(dying)
     kill(scheduler)
     in_background.worker()
     in_background.scheduler()
     assert_goes_on_to_the_end(in_background)
-    assert Run.objects.get().attempts == 0
+    assert the_run().attempts == 0
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

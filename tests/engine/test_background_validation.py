@@ -89,7 +89,7 @@ def test_it_is_paused_or_cancelled_also_where_nobody_works_on_it(
     differing: AnyMigration, in_background: Background, what: str, becomes: str
 ) -> None:
     start()
-    assert service.ask(differing, what, actor="ann").status == becomes
+    assert runs.ask(differing, RunKind.VALIDATION, what, actor="ann").status == becomes
     assert command("scheduler", "--once")[1]["woken"] == {}
     in_background.worker()
     in_background.eventually(lambda: "Job OK" in in_background.said())

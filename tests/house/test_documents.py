@@ -169,6 +169,7 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("sync_changes", "--dry-run"),
         ("sync_changes",),
         ("validate_migration", "--queue"),
+        ("validate_migration", "pause"),
         ("validate_migration",),
         ("validate_migration", "--repair", "--dry-run"),
         ("rollout", "status"),

@@ -10,12 +10,14 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import translation
 
+from migration_ops import runs
 from migration_ops.backfill import background as waking
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.comparison import progress, shown, stray_actions
+from migration_ops.models import RunKind
 from migration_ops.sync import source as sources
 from migration_ops.verify import background, report_file
 from migration_ops.verify.repair import Action, plan, repair
@@ -23,6 +25,12 @@ from migration_ops.verify.report import Report
 from migration_ops.verify.validation import Validation, discard, empty_summary, validate
 
 LARGEST_SAMPLE = 1_000_000
+
+ASKED = {"pause": runs.PAUSE, "cancel": runs.CANCEL}
+"""What the verbs other than `start` ask of a validation that workers of the queue are at."""
+
+ALONE = ("sample", "source", "seed", "report", "repair", "delete_extras", "dry_run")
+"""Options of a validation in the foreground."""
 
 
 class Command(OperatorCommand):
@@ -33,6 +41,7 @@ class Command(OperatorCommand):
     has_dry_run = True
 
     def configure(self, parser: CommandParser) -> None:
+        parser.add_argument("verb", nargs="?", choices=("start", *ASKED), default="start", help="default: start")
         parser.add_argument("--sample", type=int, metavar="N", help="compare N random ones only (default: everything)")
         parser.add_argument("--queue", action="store_true", help="let workers of the queue do it; return at once")
         parser.add_argument("--source", metavar="FILE", help="compare with this JSON file instead of the legacy store")
@@ -52,6 +61,8 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
+        if options["verb"] in ASKED:
+            return _asked(migration, options)
         if options["queue"]:
             return _queued(migration, options)
         if options["source"] is not None:
@@ -113,12 +124,9 @@ class Command(OperatorCommand):
 
 
 def _queued(migration: AnyMigration, options: dict[str, Any]) -> Outcome:
-    others = ("sample", "source", "seed", "report", "repair", "delete_extras", "dry_run")
-    if given := [name.replace("_", "-") for name in others if options[name] not in (None, False, [])]:
-        raise UnusableInput(
-            f"--queue is for a full validation alone; leave --{given[0]} out, or do it in the foreground."
-        )
-    run, woken = background.start(migration, actor=options["actor"])
+    if given := _given(options, ALONE):
+        raise UnusableInput(f"--queue is for a full validation alone; leave {given} out, or do it in the foreground.")
+    run, woken = background.start(migration, actor=options["actor"], reason=options["reason"])
     problem = waking.problem(migration, woken)
     data = {
         **empty_summary(migration),
@@ -130,3 +138,22 @@ def _queued(migration: AnyMigration, options: dict[str, Any]) -> Outcome:
     }
     told = f"Validation {run.pk} is left to the workers; `manage.py migration_status` says what it found. {problem}"
     return Outcome(data, (told.strip(),))
+
+
+def _asked(migration: AnyMigration, options: dict[str, Any]) -> Outcome:
+    if given := _given(options, ("queue", *ALONE)):
+        raise UnusableInput(f"{given} is for `validate_migration start`, not for {options['verb']}.")
+    what = ASKED[options["verb"]]
+    run = runs.ask(migration, RunKind.VALIDATION, what, actor=options["actor"], reason=options["reason"])
+    obeyed = runs.wait_until_obeyed(run, what, seconds=runs.OBEYED)
+    data = {**empty_summary(migration), "differences": [], "run": run.pk, "status": run.status}
+    if obeyed:
+        return Outcome(data, (f"Validation {run.pk} is {run.status}.",))
+    told = f"Validation {run.pk} is asked to {what}, and does after the chunk at hand."
+    return Outcome(data, (told,))
+
+
+def _given(options: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of these options that somebody gave; "" for none."""
+    given = (name for name in names if options[name] not in (None, False, []))
+    return next((f"--{name.replace('_', '-')}" for name in given), "")

@@ -1,0 +1,170 @@
+"""The runs of one migration: how far those are that can go on, what keeps them, and how the others ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from migration_ops import moment, run_listing, runs
+from migration_ops.definition import AnyMigration
+from migration_ops.gates.whole_runs import MISMATCHES
+from migration_ops.models import Run, RunKind, RunStatus
+from migration_ops.run_listing import AtHand
+from migration_ops.web import wording
+from migration_ops.web.run_actions import RUN_ACTIONS, ActingOnRun, progress_said
+from migration_ops.web.shapes import Fact, grouped, listed
+
+PAGE = 20
+"""Runs a page."""
+
+TONES: Mapping[str, str] = {
+    RunStatus.SUCCEEDED: "good",
+    RunStatus.FAILED: "bad",
+    RunStatus.CANCELLED: "unsure",
+    RunStatus.PAUSED: "unsure",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run.
+
+    Attributes:
+        name: what kind it is, and its number.
+        status, tone: how it stands, and how that is meant.
+        note: a sentence of ours, in the language of whoever looks.
+        kept: sentences that the run kept, in English.
+        link: its row, with its ranges.
+    """
+
+    name: str
+    status: str
+    tone: str
+    facts: tuple[Fact, ...]
+    note: str
+    kept: tuple[str, ...]
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class AtHandView:
+    """A run that can go on, and what can be done about it.
+
+    Attributes:
+        percent: of what it has to do; None where that is not known.
+        version: what is looked at, for whoever presses a button.
+    """
+
+    shown: RunView
+    percent: float | None
+    version: str
+    buttons: tuple[tuple[ActingOnRun, str], ...]
+
+
+def shown(request: HttpRequest, migration: AnyMigration) -> dict[str, Any]:
+    """What the template needs; its part that comes again and again is all of it."""
+    kind = request.GET.get("kind", "")
+    kind = kind if kind in RunKind.values else ""
+    ended = Paginator(run_listing.ended(migration, kind), PAGE).get_page(request.GET.get("page"))
+    allowed = [each for each in RUN_ACTIONS if request.user.has_perm(each.codename)]
+    return {
+        "migration": migration,
+        "title": _("Runs: %(label)s") % {"label": migration.label},
+        "query": request.GET.urlencode(),
+        "at_hand": [_at_hand(migration, each, allowed) for each in run_listing.at_hand(migration)],
+        "kinds": [
+            ("", _("all"), listed(migration, "runs")),
+            *((each.value, str(each.label), listed(migration, "runs", kind=each.value)) for each in RunKind),
+        ],
+        "kind": kind,
+        "ended": ended,
+        "ended_runs": [_ended(run) for run in ended],
+    }
+
+
+def _at_hand(migration: AnyMigration, found: AtHand, allowed: list[ActingOnRun]) -> AtHandView:
+    run, progress = found.run, found.progress
+    buttons = tuple(
+        (each, reverse(f"admin:{each.url_name}", args=[migration.name]))
+        for each in allowed
+        if each.kind == run.kind and each.offered(found)
+    )
+    status = str(RunStatus(run.status).label)
+    if run.status == RunStatus.RUNNING and run.requested:
+        status = _("asked to pause") if run.requested == runs.PAUSE else _("asked to end")
+    elif run.status == RunStatus.RUNNING and not found.holders:
+        status = _("waits for a worker") if run.queued else _("abandoned")
+    facts = [Fact(_("How far"), progress_said(progress))]
+    if found.holders:
+        facts.append(Fact(_("Rate"), _("%(rows)s rows/s") % {"rows": grouped(round(progress.speed))}))
+        facts.append(Fact(_("Time left"), wording.age(progress.eta_seconds)))
+    facts += [
+        Fact(_("Time worked"), wording.age(run.worked_seconds)),
+        Fact(_("Who works on it"), ", ".join(each.owner for each in found.holders) or _("nobody")),
+        *_begun(run),
+    ]
+    tone = "unsure" if found.problem or run.requested else TONES.get(run.status, "good")
+    return AtHandView(
+        shown=_view(run, status, tone, facts, wording.translated(found.problem)),
+        percent=None if progress.fraction is None else round(100 * progress.fraction, 1),
+        version=runs.seen(run),
+        buttons=buttons,
+    )
+
+
+def _ended(run: Run) -> RunView:
+    facts = [Fact(label, grouped(value)) for label, value in _counts(run)]
+    facts += [Fact(_("Time worked"), wording.age(run.worked_seconds)), *_begun(run)]
+    if run.ended_at is not None:
+        facts.append(Fact(_("Ended"), moment.shown(run.ended_at)))
+    return _view(run, str(RunStatus(run.status).label), TONES.get(run.status, ""), facts)
+
+
+def _begun(run: Run) -> list[Fact]:
+    facts = [Fact(_("Started"), moment.shown(run.started_at), note=run.actor)]
+    if run.options.get("source"):
+        facts.append(Fact(_("Reads"), run.options["source"]))
+    if run.options.get("limit"):
+        limit = run.options["limit"]
+        facts.append(Fact(_("Trial"), ngettext("%(rows)s row", "%(rows)s rows", limit) % {"rows": grouped(limit)}))
+    return facts
+
+
+def _view(run: Run, status: str, tone: str, facts: list[Fact], note: str = "") -> RunView:
+    return RunView(
+        name=_("%(kind)s %(run)s") % {"kind": RunKind(run.kind).label, "run": run.pk},
+        status=status,
+        tone=tone,
+        facts=tuple(facts),
+        note=note,
+        kept=tuple(said for said in (run.hold_reason, run.error) if said),
+        link=reverse("admin:migration_ops_run_change", args=[run.pk]),
+    )
+
+
+def _counts(run: Run) -> list[tuple[str, int]]:
+    """What came of it, by what its kind counts."""
+    if run.kind == RunKind.BACKFILL:
+        counters = run_listing.counters_of(run)
+        return [
+            (_("Rows read"), counters.rows_read),
+            (_("Written"), counters.written),
+            (_("The same already"), counters.unchanged),
+            (_("Merged into others"), counters.merged),
+            (_("Quarantined"), counters.quarantined),
+        ]
+    found = run.result
+    if "legacy_rows" not in found:
+        return []
+    return [
+        (_("Rows compared"), int(found["legacy_rows"])),
+        (_("Equal"), int(found.get("matched") or 0)),
+        (_("Different"), sum(int(found.get(each) or 0) for each in MISMATCHES)),
+    ]
