@@ -107,11 +107,11 @@ def test_rows_are_given_an_owner_on_a_phone(visit: Visit, scripts: bool) -> None
 def test_all_rows_of_a_code_are_accepted_by_keyboard(visit: Visit) -> None:
     page = visit(f"{QUARANTINE}?listed=owner_missing", viewport=DESKTOP, has_touch=False)
     page.locator("#whole-quarantine-accept").focus()
-    page.keyboard.press(page, "Enter")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("Would accept that 3 rows stay behind.")).to_be_visible()
     page.get_by_label("Why").fill("nobody knows them")
     page.locator("#confirm").focus()
-    page.keyboard.press(page, "Enter")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("Accepted: 3 rows stay behind.")).to_be_visible()
     assert waiting("owner_missing") == 0
 
