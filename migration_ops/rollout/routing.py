@@ -121,6 +121,12 @@ def authority(migration: AnyMigration, unit: str, now: Dial | None = None) -> De
     return decision
 
 
+def own_authority(migration: AnyMigration, unit: str, now: Dial | None = None) -> Decision:
+    """As `authority`, for work on documents of others: whoever asks for a store in this request has no say in it."""
+    with visitor.asking(None):
+        return authority(migration, unit, now)
+
+
 def _decided(migration: AnyMigration, unit: str, now: Dial) -> tuple[Side, Reason]:
     if now.kill and now.stage.position <= Stage.LIVE.position:
         return Side.LEGACY, Reason.KILL

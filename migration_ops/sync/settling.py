@@ -129,7 +129,7 @@ def _carry(
     for key, side in dirty.sides(migration, encoded):
         changed[encoded[key]].add(side)
     both = {key for key, sides in changed.items() if len(sides) == 2}
-    authorities = {key: routing.authority(migration, migration.unit(key), now).side for key in changed}
+    authorities = {key: routing.own_authority(migration, migration.unit(key), now).side for key in changed}
     sources = {key: authorities[key] if key in both else next(iter(sides)) for key, sides in changed.items()}
     at = dirty.now()
     for decides in (True, False):

@@ -74,7 +74,7 @@ def look(
             seen[each] = Seen(verdict)
             continue
         key = keys[each]
-        reads = routing.authority(migration, migration.unit(key), now).side
+        reads = routing.own_authority(migration, migration.unit(key), now).side
         bad = severity(verdict, reads=reads, waiting=each in waiting)
         seen[each] = Seen(verdict, bad, digest(migration, documents.get(key), in_modern.get(key)))
     rejections = in_legacy.rejections
