@@ -17,6 +17,7 @@ from psycopg import sql
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import StillLocked
 from migration_ops.patience import LOCK_NOT_AVAILABLE, bounded_by, milliseconds, sqlstate
+from migration_ops.sentence import joined, said
 
 KEY_PATIENCE = timedelta(seconds=2)
 """How long to wait for a key that a backfill or an applier works on, by whoever holds nothing a user needs yet."""
@@ -107,8 +108,11 @@ def waiting_for(what: str, patience: timedelta) -> Iterator[None]:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         raise StillLocked(
-            f"Waited {milliseconds(patience)} for {what}{_place(error)}, but others hold it."
-            " Try again when they are done."
+            said(
+                "Waited %(time)s for %(what)s, but others hold it. Try again when they are done.",
+                time=milliseconds(patience),
+                what=joined((what, _place(error)), by=""),
+            )
         ) from error
 
 

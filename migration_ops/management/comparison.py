@@ -17,7 +17,7 @@ from migration_ops.definition import Stray
 from migration_ops.management.presentation import some
 from migration_ops.verify.compare import Tally
 from migration_ops.verify.journal import LEGACY_PASS, TOUCHED_PASS
-from migration_ops.verify.repair import Action
+from migration_ops.verify.repair_step import Action, Step
 from migration_ops.verify.report import Report
 from migration_ops.verify.sweep import Progress as Told
 
@@ -33,16 +33,16 @@ _DOES = {
 
 
 def shown(
-    report: Report, first: list[dict[str, Any]], actions: list[tuple[str, Action]], written: list[Path]
+    report: Report, first: list[dict[str, Any]], steps: list[Step], written: list[Path]
 ) -> tuple[RenderableType, ...]:
     """A comparison for the terminal.
 
     Args:
         first: the first differences, as the JSON has them.
-        actions: what a dry run would do, by encoded key.
+        steps: what a dry run would do.
         written: files that were written.
     """
-    return (_sentence(report), _table(report), *_closing(report, first, actions, written))
+    return (_sentence(report), _table(report), *_closing(report, first, steps, written))
 
 
 def _sentence(report: Report) -> Text:
@@ -77,9 +77,7 @@ def _percent(rate: float) -> str:
     return "100" if rate == 100 else f"{min(rate, 99.9999):.4f}"
 
 
-def _closing(
-    report: Report, first: list[dict[str, Any]], actions: list[tuple[str, Action]], written: list[Path]
-) -> Iterator[Text]:
+def _closing(report: Report, first: list[dict[str, Any]], steps: list[Step], written: list[Path]) -> Iterator[Text]:
     validation = report.validation
     for reason in validation.reasons:
         yield Text(f"Incomplete: {reason}", style="yellow")
@@ -103,8 +101,8 @@ def _closing(
             yield Text(f"Rows that belong to nothing stay. {report.repair.strays.kept_because}", style="yellow")
         for failed in report.repair.strays.failed:
             yield Text(f"  {failed.table}: {failed.message}", style="red")
-    for key, action in actions[:SHOWN]:
-        yield Text(f"  Would {_DOES[action]}: {key}")
+    for step in steps[:SHOWN]:
+        yield Text(f"  Would {_DOES[step.action]}: {step.key}")
     for stray, action in stray_actions(report) if report.dry_run else ():
         if action is Action.DELETE:
             yield Text(f"  Would remove {some(stray.rows, 'row')} of {stray.table} that belong to nothing")

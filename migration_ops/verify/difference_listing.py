@@ -146,6 +146,11 @@ def first(migration: AnyMigration, wanted: Filter, most: int) -> list[int]:
     return list(_wanted(migration, wanted).values_list("pk", flat=True)[:most])
 
 
+def count(migration: AnyMigration, wanted: Filter) -> int:
+    """How many of these differences there are."""
+    return _wanted(migration, wanted).count()
+
+
 def one(migration: AnyMigration, number: int) -> Difference | None:
     """The difference of this number, whatever became of it; None if there is none."""
     return all_of(migration).filter(pk=number).select_related("run").first()

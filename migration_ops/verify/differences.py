@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from migration_ops import history
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused, UnusableInput
-from migration_ops.models import STANDING, Difference, DifferenceStatus
+from migration_ops.models import Difference, DifferenceStatus
 from migration_ops.preparation import prepare
 from migration_ops.sentence import said, word
+from migration_ops.verify import difference_choice as choice
 from migration_ops.verify import lifecycle
-from migration_ops.verify.difference_listing import SHOWN, all_of
+from migration_ops.verify.difference_listing import SHOWN
 from migration_ops.verify.look import Seen, look
 from migration_ops.verify.repair import Repair, follower_now, plan_these, repair_these
+from migration_ops.verify.repair_step import Step
 from migration_ops.verify.snapshot import in_snapshot
 
 EXPLAIN = "migration_ops.explain_migration"
 REPAIR = "migration_ops.repair_migration"
-"""The permissions that pages ask for; looking needs the one to see differences."""
+LOOK = "migration_ops.view_difference"
+"""The permissions that pages ask for."""
 
 
-def explain(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str) -> list[Difference]:
+@dataclass(frozen=True, slots=True)
+class PlannedRepair:
+    """What a repair would do.
+
+    Attributes:
+        would: the counts, and what would fail.
+        fingerprint: given as `seen` to the repair itself, nothing is done but this.
+    """
+
+    items: list[Difference]
+    would: Repair
+    steps: dict[str, Step]
+    fingerprint: str
+
+
+def explain(
+    migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str, seen: str | None = None
+) -> list[Difference]:
     """Say why these differences are there and may stay, by somebody's name; they open gates from then on.
 
     It counts for as long as both sides say what they say now. Explaining again replaces the reason.
 
+    Args:
+        seen: the fingerprint of what was looked at.
+
     Raises:
         UnusableInput: no reason is given, or one of the ids is unknown or not standing; nothing was written.
+        SelectionChanged: they are not as they were `seen`; nothing was written.
         Refused: one is not what it was when it was found; look at it again first. Nothing was written.
     """
     refuse_unless_explained(reason)
     with transaction.atomic(durable=True):
-        found = _standing(migration, ids)
+        found = choice.locked(migration, ids)
+        choice.refuse_unless_seen(choice.fingerprint(found), seen)
         _refuse_if_changed(migration, found)
         now = timezone.now()
         for each in found:
@@ -47,26 +74,33 @@ def explain(migration: AnyMigration, ids: Collection[int], *, actor: str, reason
     return found
 
 
-def planned_explanation(migration: AnyMigration, ids: Collection[int], *, reason: str) -> list[Difference]:
-    """What `explain` would explain; changes nothing.
+def planned_explanation(migration: AnyMigration, ids: Collection[int]) -> list[Difference]:
+    """What `explain` would explain, given a reason; changes nothing.
 
     Raises:
         UnusableInput, Refused: as it would.
     """
-    refuse_unless_explained(reason)
-    found = _chosen(migration, ids)
+    found = choice.chosen(migration, ids)
     _refuse_if_changed(migration, found)
     return found
 
 
-def reopen(migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "") -> list[Difference]:
+def reopen(
+    migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "", seen: str | None = None
+) -> list[Difference]:
     """Take explanations back; what is explained no longer counts as such.
+
+    Args:
+        seen: the fingerprint of what was looked at.
 
     Raises:
         UnusableInput: one of the ids is unknown or not explained; nothing was written.
+        SelectionChanged: they are not as they were `seen`; nothing was written.
     """
     with transaction.atomic(durable=True):
-        found = planned_reopening(migration, ids, lock=True)
+        found = choice.locked(migration, ids)
+        choice.refuse_unless_seen(choice.fingerprint(found), seen)
+        _refuse_unless_all_explained(found)
         for each in found:
             each.status = DifferenceStatus.CONFIRMED
             each.explained_at, each.explained_by, each.explanation = None, "", ""
@@ -75,35 +109,38 @@ def reopen(migration: AnyMigration, ids: Collection[int], *, actor: str, reason:
     return found
 
 
-def planned_reopening(migration: AnyMigration, ids: Collection[int], *, lock: bool = False) -> list[Difference]:
+def planned_reopening(migration: AnyMigration, ids: Collection[int]) -> list[Difference]:
     """What `reopen` would reopen; changes nothing.
 
     Raises:
         UnusableInput: as it would.
     """
-    found = _standing(migration, ids) if lock else _chosen(migration, ids)
-    for each in found:
-        if each.status != DifferenceStatus.EXPLAINED:
-            raise UnusableInput(
-                said("Difference %(id)s is %(status)s and not explained.", id=str(each.pk), status=word(each.status))
-            )
+    found = choice.chosen(migration, ids)
+    _refuse_unless_all_explained(found)
     return found
 
 
-def look_again(migration: AnyMigration, ids: Collection[int], *, keep: bool = True) -> list[Difference]:
+def look_again(
+    migration: AnyMigration, ids: Collection[int], *, keep: bool = True, seen: str | None = None
+) -> list[Difference]:
     """What these differences are now: gone, or there, maybe with other content. With `keep=False` nothing is written.
+
+    Args:
+        seen: the fingerprint of what was known of them.
 
     Raises:
         UnusableInput: one of the ids is unknown or not standing.
+        SelectionChanged: they are not as they were `seen`; nothing was written.
         Unreadable: a store could not be read.
     """
     prepare(migration.legacy())
-    keys = [each.key for each in _chosen(migration, ids)]
-    seen = _look(migration, keys)
+    keys = [each.key for each in choice.chosen(migration, ids)]
+    found_now = in_snapshot(lambda _: _look_here(migration, keys), 1)
     with transaction.atomic(durable=True):
-        found = _standing(migration, ids)
+        found = choice.locked(migration, ids)
+        choice.refuse_unless_seen(choice.fingerprint(found), seen)
         for each in found:
-            _update(each, seen[each.key])
+            _update(each, found_now[each.key])
         if keep:
             for each in found:
                 each.save()
@@ -111,27 +148,58 @@ def look_again(migration: AnyMigration, ids: Collection[int], *, keep: bool = Tr
 
 
 def repair(
-    migration: AnyMigration, ids: Collection[int], *, actor: str, reason: str = "", delete_extras: bool = False
+    migration: AnyMigration,
+    ids: Collection[int],
+    *,
+    actor: str,
+    reason: str = "",
+    delete_extras: bool = False,
+    seen: str | None = None,
+    patience: timedelta | None = None,
 ) -> Repair:
     """Make the follower equal to the authority where these differences are, as `repair.repair` does.
 
+    Args:
+        seen: the fingerprint of the plan that was looked at. What both sides say is compared with it again for each
+            difference under its lock, so that nothing is written over what somebody wrote in the meantime.
+        patience: how long to go on with further ones; those that are left then are `unreached`. None: until all are.
+
     Raises:
         UnusableInput: one of the ids is unknown or not standing.
+        SelectionChanged: something else would be done than what was `seen`; nothing was written.
         Refused: one is explained, so it has to be reopened first; or legacy is frozen or gone.
     """
-    found = _repairable(migration, ids)
-    return repair_these(migration, found, actor=actor, reason=reason, delete_extras=delete_extras)
+    agreed = None
+    if seen is None:
+        found = _repairable(migration, ids)
+    else:
+        planned = planned_repair(migration, ids, delete_extras=delete_extras)
+        choice.refuse_unless_seen(planned.fingerprint, seen)
+        found, agreed = planned.items, planned.steps
+    until = None if patience is None else time.monotonic() + patience.total_seconds()
+    return repair_these(
+        migration,
+        found,
+        actor=actor,
+        reason=reason,
+        delete_extras=delete_extras,
+        agreed=agreed,
+        stop=lambda: until is not None and time.monotonic() > until,
+    )
 
 
-def planned_repair(migration: AnyMigration, ids: Collection[int], *, delete_extras: bool = False) -> Repair:
+def planned_repair(migration: AnyMigration, ids: Collection[int], *, delete_extras: bool = False) -> PlannedRepair:
     """What `repair` would do; changes nothing.
 
     Raises:
         UnusableInput, Refused: as it would.
     """
+    prepare(migration.legacy())
     would = Repair(side=follower_now(migration))
-    plan_these(migration, _repairable(migration, ids), would, delete_extras=delete_extras)
-    return would
+    found = _repairable(migration, ids)
+    steps = list(plan_these(migration, found, would, delete_extras=delete_extras))
+    fingerprint = choice.fingerprint(found, [*steps, *would.failed])
+    return PlannedRepair(found, would, {step.key: step for step in steps}, fingerprint)
 
 
 def refuse_unless_explained(reason: str) -> None:
@@ -145,7 +213,7 @@ def refuse_unless_explained(reason: str) -> None:
 
 
 def _repairable(migration: AnyMigration, ids: Collection[int]) -> list[Difference]:
-    found = _chosen(migration, ids)
+    found = choice.chosen(migration, ids)
     for each in found:
         if each.status == DifferenceStatus.EXPLAINED:
             raise Refused(
@@ -156,6 +224,14 @@ def _repairable(migration: AnyMigration, ids: Collection[int]) -> list[Differenc
                 )
             )
     return found
+
+
+def _refuse_unless_all_explained(found: Iterable[Difference]) -> None:
+    for each in found:
+        if each.status != DifferenceStatus.EXPLAINED:
+            raise UnusableInput(
+                said("Difference %(id)s is %(status)s and not explained.", id=str(each.pk), status=word(each.status))
+            )
 
 
 def _refuse_if_changed(migration: AnyMigration, found: Collection[Difference]) -> None:
@@ -179,39 +255,8 @@ def _update(difference: Difference, seen: Seen) -> None:
     lifecycle.describe(difference, seen)
 
 
-def _look(migration: AnyMigration, keys: list[str]) -> dict[str, Seen]:
-    return in_snapshot(lambda _: _look_here(migration, keys), 1)
-
-
 def _look_here(migration: AnyMigration, keys: list[str]) -> dict[str, Seen]:
     return look(migration, migration.legacy(), migration.modern(), keys).seen
-
-
-def _standing(migration: AnyMigration, ids: Collection[int]) -> list[Difference]:
-    """As `_chosen`, locked until the end of the transaction."""
-    return _chosen(migration, ids, all_of(migration).select_for_update(of=("self",)))
-
-
-def _chosen(
-    migration: AnyMigration, ids: Collection[int], among: QuerySet[Difference] | None = None
-) -> list[Difference]:
-    if not ids:
-        raise UnusableInput(said("Name the differences by their ids; `detect_drift list` shows them."))
-    found = list((all_of(migration) if among is None else among).filter(pk__in=ids).order_by("pk"))
-    unknown = sorted(set(ids) - {each.pk for each in found})
-    if unknown:
-        names = ", ".join(map(str, unknown))
-        raise UnusableInput(said("No difference of %(name)s has the id %(ids)s.", name=migration.name, ids=names))
-    for each in found:
-        if each.status not in STANDING:
-            raise UnusableInput(
-                said(
-                    "Difference %(id)s is %(status)s; there is nothing to do about it.",
-                    id=str(each.pk),
-                    status=word(each.status),
-                )
-            )
-    return found
 
 
 def _remember(migration: AnyMigration, verb: str, found: Iterable[Difference], *, actor: str, reason: str) -> None:

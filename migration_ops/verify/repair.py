@@ -6,10 +6,10 @@ that others hold for longer than `KEY_PATIENCE` or its rows for longer than `ROW
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from itertools import islice
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -22,28 +22,15 @@ from migration_ops.exceptions import MigrationOpsError, Refused
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import UNSETTLED, BeforeImage, Difference, DifferenceStatus
 from migration_ops.preparation import prepare
-from migration_ops.rollout import routing
+from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
-from migration_ops.sync import carry, dirty, imported, origin
+from migration_ops.sync import carry, imported, origin
 from migration_ops.verify import strays
-from migration_ops.verify.compare import judge
-from migration_ops.verify.snapshot import snapshot
+from migration_ops.verify.repair_step import Action, Found, Step, find, follower_of, planned
 from migration_ops.verify.strays import Removal
 from migration_ops.verify.validation import Validation
 
 KEY_REPAIRED = label("repair_key_repaired")
-
-
-class Action(StrEnum):
-    """What is done about one difference."""
-
-    SAVE = "save"
-    DELETE = "delete"
-    KEEP = "keep"
-    """The authority does not have it; nobody asked for it to be removed."""
-
-    NOTHING = "nothing"
-    """It is equal by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +51,7 @@ class Repair:
         gone: equal already when looked at under the lock.
         kept: extras that nobody asked to remove.
         failed: those that could not be repaired.
+        unreached: those for which there was no time.
         strays: what became of rows that belong to no document.
     """
 
@@ -73,6 +61,7 @@ class Repair:
     gone: int = 0
     kept: int = 0
     failed: list[Failure] = field(default_factory=list)
+    unreached: int = 0
     strays: Removal = field(default_factory=Removal)
 
     @property
@@ -82,13 +71,7 @@ class Repair:
     @property
     def left(self) -> int:
         """Differences that are still there, rows that belong to no document among them."""
-        return self.kept + len(self.failed) + self.strays.left
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    action: Action
-    target: Any | None
+        return self.kept + len(self.failed) + self.unreached + self.strays.left
 
 
 def repair(
@@ -111,7 +94,10 @@ def repair(
     migration = validation.migration
     done = Repair(side=follower_now(migration))
     extras = delete_extras and validation.complete
-    _repair_each(migration, validation.differences(), actor, extras, done, told)
+    for difference in validation.differences():
+        if difference.status in UNSETTLED:
+            _repair_one(migration, difference, actor, extras, done)
+            told()
     done.strays = strays.remove(migration, validation.strays, complete=validation.complete, actor=actor)
     _remember(migration, done, actor=actor, reason=reason, run=validation.run.pk)
     return done
@@ -124,14 +110,26 @@ def repair_these(
     actor: str,
     reason: str = "",
     delete_extras: bool = False,
+    agreed: Mapping[str, Step] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Repair:
     """Repair these differences of this migration as `repair` does, those that are settled left out.
+
+    Args:
+        agreed: what was looked at, by encoded key; where something else would be done by now, nothing is.
+        stop: asked before each difference; what is left then is `unreached`.
 
     Raises:
         Refused: legacy is frozen or gone.
     """
     done = Repair(side=follower_now(migration))
-    _repair_each(migration, differences, actor, delete_extras, done, lambda: None)
+    for difference in differences:
+        if difference.status not in UNSETTLED:
+            continue
+        if stop():
+            done.unreached += 1
+        else:
+            _repair_one(migration, difference, actor, delete_extras, done, agreed)
     _remember(migration, done, actor=actor, reason=reason)
     return done
 
@@ -143,20 +141,6 @@ def follower_now(migration: AnyMigration) -> Side:
         Refused: there is no follower that could be written.
     """
     return follower(state.stage(migration))
-
-
-def _repair_each(
-    migration: AnyMigration,
-    differences: Iterable[Difference],
-    actor: str,
-    delete_extras: bool,
-    done: Repair,
-    told: Callable[[], None],
-) -> None:
-    for difference in differences:
-        if difference.status in UNSETTLED:
-            _repair_one(migration, difference, actor, delete_extras, done)
-            told()
 
 
 def _remember(migration: AnyMigration, done: Repair, *, actor: str, reason: str, run: int | None = None) -> None:
@@ -175,35 +159,32 @@ def _remember(migration: AnyMigration, done: Repair, *, actor: str, reason: str,
         history.append(migration, actor=actor, verb="repair", reason=reason, evidence=evidence)
 
 
-def plan(validation: Validation, *, delete_extras: bool = False) -> tuple[Repair, list[tuple[str, Action]]]:
-    """What `repair` would do, writing and locking nothing: the counts, and the first keys with what is done."""
+def plan(validation: Validation, *, delete_extras: bool = False) -> tuple[Repair, list[Step]]:
+    """What `repair` would do, writing and locking nothing: the counts, and the first steps."""
     migration = validation.migration
     would = Repair(side=follower_now(migration))
     would.strays = strays.plan(migration, validation.strays, complete=validation.complete)
     extras = delete_extras and validation.complete
-    return would, plan_these(migration, validation.differences(), would, delete_extras=extras)
+    steps = plan_these(migration, validation.differences(), would, delete_extras=extras)
+    first = list(islice(steps, settings().report_differences))
+    deque(steps, maxlen=0)  # the others are counted
+    return would, first
 
 
 def plan_these(
     migration: AnyMigration, differences: Iterable[Difference], would: Repair, *, delete_extras: bool
-) -> list[tuple[str, Action]]:
-    """Count in `would` what `repair_these` would do; the first keys with what is done."""
-    actions: list[tuple[str, Action]] = []
+) -> Iterator[Step]:
+    """What `repair_these` would do, step by step; those that were yielded are counted in `would`."""
     for difference in differences:
         if difference.status not in UNSETTLED:
             continue
         try:
-            with snapshot():
-                unit = migration.unit(migration.decode_key(difference.key))
-                side = routing.authority(migration, unit).side.other
-                found = _find(migration, difference, side, delete_extras, lock=False)
+            step = planned(migration, difference.key, delete_extras=delete_extras)
         except Refused as error:
             would.failed.append(Failure(difference.key, str(error)))
             continue
-        _count(would, found.action)
-        if len(actions) < settings().report_differences:
-            actions.append((difference.key, found.action))
-    return actions
+        _count(would, step.action)
+        yield step
 
 
 def follower(stage: Stage) -> Side:
@@ -213,61 +194,58 @@ def follower(stage: Stage) -> Side:
         Refused: there is no follower that could be written.
     """
     if stage.position >= Stage.FROZEN.position:
-        raise Refused(f"At stage {stage.value} legacy takes no writes any more, so there is nothing to repair.")
+        raise Refused(
+            said(
+                "At stage %(stage)s legacy takes no writes any more, so there is nothing to repair.",
+                stage=word(stage.value),
+            )
+        )
     return (stages.authority(stage) or Side.LEGACY).other
 
 
-def _repair_one(migration: AnyMigration, difference: Difference, actor: str, delete_extras: bool, done: Repair) -> None:
+def _repair_one(
+    migration: AnyMigration,
+    difference: Difference,
+    actor: str,
+    delete_extras: bool,
+    done: Repair,
+    agreed: Mapping[str, Step] | None = None,
+) -> None:
+    key = difference.key
     try:
         prepare(migration.legacy())
         with transaction.atomic(durable=True):
             origin.announce_alone()
-            with locks.waiting_for("the fence of the stage", locks.KEY_PATIENCE):
+            with locks.waiting_for(said("the fence of the stage"), locks.KEY_PATIENCE):
                 locks.enter_fence(migration)
                 now = state.read(migration)
             if follower(now.stage) is not done.side:
-                raise Refused("The stage was changed meanwhile; validate again.")
-            key = migration.decode_key(difference.key)
-            side = routing.authority(migration, migration.unit(key), now).side.other
-            with locks.waiting_for("the lock of this key", locks.KEY_PATIENCE):
-                locks.lock_keys(migration, [key])
+                raise Refused(said("The stage was changed meanwhile; validate again."))
+            side = follower_of(migration, key, now)
+            with locks.waiting_for(said("the lock of this key"), locks.KEY_PATIENCE):
+                locks.lock_keys(migration, [migration.decode_key(key)])
             if not Difference.objects.filter(pk=difference.pk, status__in=UNSETTLED).exists():
-                raise Refused("Somebody settled it meanwhile.")
-            with locks.waiting_for("rows of this document", locks.ROW_PATIENCE):
-                found = _find(migration, difference, side, delete_extras, lock=True)
-                _carry_out(migration, difference, found, side, actor)
+                raise Refused(said("Somebody settled it meanwhile."))
+            with locks.waiting_for(said("rows of this document"), locks.ROW_PATIENCE):
+                found = find(migration, key, side, delete_extras=delete_extras, lock=True)
+                if agreed is not None and found.step.action is not Action.NOTHING and found.step != agreed.get(key):
+                    raise Refused(said("It is no longer what was looked at; look again."))
+                _carry_out(migration, difference, found, actor)
         failpoint(KEY_REPAIRED)
     except DatabaseError as error:
-        done.failed.append(Failure(difference.key, sentence(error)))
-    except MigrationOpsError as error:
-        done.failed.append(Failure(difference.key, str(error)))
-    except OSError as error:
-        done.failed.append(Failure(difference.key, str(error)))
+        done.failed.append(Failure(key, sentence(error)))
+    except (MigrationOpsError, OSError) as error:
+        done.failed.append(Failure(key, str(error)))
     else:
-        _count(done, found.action)
+        _count(done, found.step.action)
 
 
-def _find(migration: AnyMigration, difference: Difference, side: Side, delete_extras: bool, *, lock: bool) -> _Found:
-    key = migration.decode_key(difference.key)
-    in_legacy = migration.legacy().load([key], lock=lock)
-    in_modern = migration.modern().load([key], lock=lock)
-    documents = {Side.LEGACY: in_legacy.by_key().get(key), Side.MODERN: in_modern.by_key().get(key)}
-    source, target = documents[side.other], documents[side]
-    verdict = judge(migration, documents[Side.LEGACY], documents[Side.MODERN])
-    if not verdict.kind.is_difference or (documents[Side.LEGACY] is None and in_legacy.rejections):
-        return _Found(Action.NOTHING, target)
-    if dirty.pending(migration, side, [difference.key]):
-        raise Refused("It was changed on the side that would be written; `sync_changes` carries that over first.")
-    if source is not None:
-        return _Found(Action.SAVE, target)
-    return _Found(Action.DELETE if delete_extras else Action.KEEP, target)
-
-
-def _carry_out(migration: AnyMigration, difference: Difference, found: _Found, side: Side, actor: str) -> None:
-    if found.action is Action.KEEP:
+def _carry_out(migration: AnyMigration, difference: Difference, found: Found, actor: str) -> None:
+    action, side = found.step.action, found.step.side
+    if action is Action.KEEP:
         return
     now = timezone.now()
-    if found.action is not Action.NOTHING:
+    if action is not Action.NOTHING:
         BeforeImage.objects.create(
             migration=migration.name,
             side=side.value,
@@ -277,11 +255,11 @@ def _carry_out(migration: AnyMigration, difference: Difference, found: _Found, s
             actor=actor,
             at=now,
         )
-        if found.action is Action.DELETE:
+        if action is Action.DELETE:
             imported.take_from_others(migration, [migration.decode_key(difference.key)])
         carried = carry.from_legacy if side is Side.MODERN else carry.from_modern
         carried(migration, [migration.decode_key(difference.key)], conflicts=(), at=now)
-    difference.status = DifferenceStatus.GONE if found.action is Action.NOTHING else DifferenceStatus.REPAIRED
+    difference.status = DifferenceStatus.GONE if action is Action.NOTHING else DifferenceStatus.REPAIRED
     difference.closed_at = now
     difference.save(update_fields=["status", "closed_at"])
 

@@ -35,6 +35,7 @@ from migration_ops.web.acting import Acting
 from migration_ops.web.acting_on_state import ActingOnState
 from migration_ops.web.actions import ACTIONS
 from migration_ops.web.alerts_page import ACKNOWLEDGE
+from migration_ops.web.difference_actions import DIFFERENCE_ACTIONS
 from migration_ops.web.quarantine_actions import QUARANTINE_ACTIONS
 from migration_ops.web.run_actions import RUN_ACTIONS
 
@@ -51,7 +52,13 @@ Shown = Callable[..., dict[str, Any]]
 MAY_LOOK = "migration_ops.view_migrationstate"
 MAY_SEE_DIFFERENCES = "migration_ops.view_difference"
 
-ACTING: tuple[Acting, ...] = (*map(ActingOnState, ACTIONS), *RUN_ACTIONS, *QUARANTINE_ACTIONS, ACKNOWLEDGE)
+ACTING: tuple[Acting, ...] = (
+    *map(ActingOnState, ACTIONS),
+    *RUN_ACTIONS,
+    *QUARANTINE_ACTIONS,
+    *DIFFERENCE_ACTIONS,
+    ACKNOWLEDGE,
+)
 
 
 class ControlRoom(_ModelAdmin):

@@ -16,7 +16,7 @@ from migration_ops.models import UNSETTLED, Difference, DifferenceStatus, Severi
 from migration_ops.verify import difference_listing
 from migration_ops.verify.compare import Kind
 from migration_ops.verify.difference_listing import SHOWABLE, UNJUDGED, Filter, Group
-from migration_ops.web import drift_facts, sides, wording
+from migration_ops.web import difference_actions, drift_facts, sides, wording
 from migration_ops.web.shapes import Line, Table, count, grouped, listed
 from migration_ops.web.wording import Text
 
@@ -72,6 +72,7 @@ def shown(request: HttpRequest, migration: AnyMigration) -> dict[str, Any]:
         "everything": listed(migration, "differences", listed=str(Filter(wanted.status))),
         "page": page,
         "rows": [_view(migration, each) for each in page],
+        "buttons": difference_actions.buttons(request, migration, difference_listing.STATUSES[wanted.status]),
     }
 
 
@@ -90,6 +91,7 @@ def one_shown(request: HttpRequest, migration: AnyMigration, number: int) -> dic
         "masked": not request.user.has_perm(sides.MAY_READ),
         "inspect": listed(migration, "inspect", key=found.key),
         "life": _life(found),
+        "buttons": difference_actions.buttons(request, migration, [found.status]),
     }
 
 
@@ -105,7 +107,7 @@ def _table(migration: AnyMigration, groups: Sequence[Group]) -> Table:
     numbers = {(each.severity, each.kind, each.status): each.number for each in groups}
     lines = []
     for severity, kind in dict.fromkeys((each.severity, each.kind) for each in groups):
-        label = f"{_severity(severity)} · {wording.KINDS.get(kind, kind)}"
+        label = f"{wording.severity(severity)} · {wording.KINDS.get(kind, kind)}"
         cells = tuple(
             count(
                 numbers.get((severity, kind, status), 0),
@@ -135,7 +137,7 @@ def _tabs(migration: AnyMigration, groups: Iterable[Group], wanted: Filter) -> l
 
 def _of_group(wanted: Filter) -> str:
     """The severity and kind that were asked for, in words; "" for all of them."""
-    words = [_severity(wanted.severity)] if wanted.severity else []
+    words = [wording.severity(wanted.severity)] if wanted.severity else []
     words += [str(wording.KINDS[wanted.kind])] if wanted.kind else []
     return " · ".join(words)
 
@@ -147,7 +149,7 @@ def _view(migration: AnyMigration, found: Difference) -> DifferenceView:
         key=" · ".join(migration.describe_key(migration.decode_key(found.key)).values()),
         link=reverse("admin:migration_ops_dashboard_difference", args=[migration.name, found.pk]),
         kind=str(wording.KINDS.get(found.kind, found.kind)),
-        severity=_severity(found.severity or UNJUDGED),
+        severity=wording.severity(found.severity or UNJUDGED),
         severity_tone=_tone(found.severity),
         status=str(DifferenceStatus(found.status).label),
         status_tone="bad" if found.status in UNSETTLED else "good",
@@ -166,10 +168,6 @@ def _life(found: Difference) -> list[tuple[Text, Any, str]]:
     if found.closed_at is not None and found.status not in difference_listing.STATUSES["standing"]:
         life.append((str(DifferenceStatus(found.status).label), found.closed_at, ""))
     return sorted(life, key=lambda each: each[1])
-
-
-def _severity(severity: str) -> str:
-    return str(Severity(severity).label) if severity in set(Severity) else _("not judged")
 
 
 def _tone(severity: str) -> str:

@@ -38,7 +38,7 @@ class ReasonForm(forms.Form):
         help_text=_("Stays in the history."),
     )
 
-    field_order = ["stage", "percent", "header", "cookie", "users", "groups", "owner", "reason"]
+    field_order = ["stage", "percent", "header", "cookie", "users", "groups", "owner", "delete_extras", "reason"]
 
     @property
     def is_asking(self) -> bool:

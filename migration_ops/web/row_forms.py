@@ -54,6 +54,16 @@ class ReasonedRowsForm(RowsForm):
         self.fields["reason"].widget.attrs["required"] = True
 
 
+class RepairForm(RowsForm):
+    """Whether a repair removes as well."""
+
+    delete_extras = forms.BooleanField(
+        label=_("Also remove what only the store that follows has"),
+        required=False,
+        help_text=_("Look again after ticking it. Documents that nobody else has are gone from both stores then."),
+    )
+
+
 class OwnerForm(RowsForm):
     """Whose the rows are."""
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from migration_ops import sentence
 from migration_ops.gates import Verdict
+from migration_ops.models import Severity
 from migration_ops.observe.measures import ShadowOutcome
 from migration_ops.rollout.routing import Reason
 from migration_ops.stages import Stage
@@ -94,6 +95,12 @@ KINDS: Mapping[str, Text] = {
     Kind.MISSING_IN_LEGACY: gettext_lazy("only in modern"),
 }
 """What a difference is."""
+
+
+def severity(kept: str) -> str:
+    """How bad a difference is; of what was found before that was judged, that it was not."""
+    return str(Severity(kept).label) if kept in set(Severity) else _("not judged")
+
 
 GATES: Mapping[str, Text] = {
     "preflight_clean": gettext_lazy("Preflight"),

@@ -126,6 +126,22 @@ def test_a_board_is_looked_up_by_owner_child_and_week(visit: Visit) -> None:
     expect(page.get_by_text("바다 탐험").first).to_be_visible()
 
 
+def test_a_difference_is_looked_at_and_repaired_on_a_phone_without_scripts(visit: Visit) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE weeks SET theme = '산' WHERE theme = '바다 탐험'")
+    difference = differ(MONDAY)
+    page = visit(f"{ROOM}differences/", java_script_enabled=False)
+    page.get_by_role("link", name=CHILD).tap()
+    expect(page.get_by_text("Different on the two sides.")).to_be_visible()
+    page.locator("#do-difference-repair").tap()
+    expect(page.get_by_text("Would write 1 and remove 0; 0 equal by now.")).to_be_visible()
+    page.locator("#confirm").tap()
+    expect(page.get_by_text("Written: 1, removed: 0, equal by now: 0.")).to_be_visible()
+    expect(page.get_by_text("repaired").first).to_be_visible()
+    difference.refresh_from_db()
+    assert difference.status == "repaired"
+
+
 def leave_a_run_at_hand() -> None:
     """A backfill that somebody paused in the middle."""
     with transaction.atomic():
@@ -176,7 +192,12 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
     look_at("acknowledge")
     page.goto(f"{ROOM}differences/")
     look_at("differences")
-    page.get_by_role("link", name=CHILD).first.click()
+    page.get_by_role("checkbox").first.check()
+    press(page, "#do-difference-repair")
+    look_at("repair")
+    page.goto(f"{ROOM}differences/")
+    with page.expect_event("load"):
+        page.get_by_role("link", name=CHILD).first.click()
     look_at("difference")
     page.goto(f"{INSPECT}?owner=nobody&child=x&week_start=2025-07-21")
     look_at("refused")

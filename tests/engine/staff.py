@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -49,3 +50,24 @@ def filled_in(page: Any) -> dict[str, str]:
     """What the form of this page holds in hidden fields."""
     hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.content.decode())
     return {name: value.replace("&quot;", '"') for name, value in hidden if name != "csrfmiddlewaretoken"}
+
+
+def confirm_rows(client: Client, migration: AnyMigration, verb: str, **said: Any) -> Any:
+    """The button below a list of rows, and then the one on the page it leads to."""
+    page = client.post(address(migration, verb), said)
+    return client.post(address(migration, verb), {**said, **hidden(page), "confirm": "yes"})
+
+
+def hidden(page: Any) -> dict[str, list[str]]:
+    """What the form of this page that confirms holds in hidden fields."""
+    (form,) = re.findall(r'<form method="post" class="confirm">.*?</form>', page.content.decode(), flags=re.DOTALL)
+    said: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)"(?: value="([^"]*)")?', form):
+        if name != "csrfmiddlewaretoken":
+            said.setdefault(name, []).append(unescape(value))
+    return said
+
+
+def text(page: Any) -> str:
+    """What stands on a page, as it is read."""
+    return unescape(page.content.decode())

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from html import unescape
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -18,7 +16,8 @@ from migration_ops.definition import AnyMigration
 from migration_ops.models import HistoryEntry, QuarantineItem
 from migration_ops.sync.applier import drain
 from migration_ops.web.quarantine_actions import QUARANTINE_ACTIONS
-from tests.engine.staff import address, member
+from tests.engine.staff import address, hidden, member, text
+from tests.engine.staff import confirm_rows as confirm
 from tests.engine.syncing import begin_dual_write, run
 from tests.notes import schema
 
@@ -39,32 +38,12 @@ def listed(migration: AnyMigration, **query: str) -> str:
     return reverse("admin:migration_ops_dashboard_quarantine", args=[migration.name], query=query or None)
 
 
-def text(page: Any) -> str:
-    return unescape(page.content.decode())
-
-
 def numbers(code: str, *, status: str = "open") -> list[int]:
     return list(
         QuarantineItem.objects.filter(code=code, status=status, held_by=None)
         .order_by("pk")
         .values_list("pk", flat=True)
     )
-
-
-def hidden(page: Any) -> dict[str, list[str]]:
-    """What the form of this page that confirms holds in hidden fields."""
-    (form,) = re.findall(r'<form method="post" class="confirm">.*?</form>', page.content.decode(), flags=re.DOTALL)
-    said: dict[str, list[str]] = {}
-    for name, value in re.findall(r'<input type="hidden" name="(\w+)"(?: value="([^"]*)")?', form):
-        if name != "csrfmiddlewaretoken":
-            said.setdefault(name, []).append(unescape(value))
-    return said
-
-
-def confirm(client: Client, migration: AnyMigration, verb: str, **said: Any) -> Any:
-    """The button below the list, and then the one on the page it leads to."""
-    page = client.post(address(migration, verb), said)
-    return client.post(address(migration, verb), {**said, **hidden(page), "confirm": "yes"})
 
 
 def test_what_waits_is_counted_by_code_and_a_row_is_shown_as_text(held: AnyMigration) -> None:

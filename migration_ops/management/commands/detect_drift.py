@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import translation
 
-from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
+from migration_ops.management import comparing
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
-from migration_ops.management.comparison import progress, shown
+from migration_ops.management.comparison import progress
+from migration_ops.management.numbers import numbers
 from migration_ops.management.rows import Rows
 from migration_ops.models import UNSETTLED, Difference, Severity
-from migration_ops.verify import difference_listing, differences, report_file
-from migration_ops.verify.drift import Drift, detect, empty_particulars
-from migration_ops.verify.repair import Action, Repair, plan, repair
-from migration_ops.verify.report import Report
-from migration_ops.verify.validation import discard, empty_summary
-
-LARGEST_SAMPLE = 1_000_000
+from migration_ops.verify import difference_listing, differences
+from migration_ops.verify.drift import detect, empty_particulars
+from migration_ops.verify.repair import Repair
+from migration_ops.verify.validation import empty_summary
 
 _OF_RUN = ("sample", "seed", "repair", "report")
 _OF_LIST = ("status", "severity", "limit")
@@ -46,25 +41,11 @@ class Command(OperatorCommand):
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", default="run", choices=["run", "list", *_WITH_IDS])
         parser.add_argument("ids", nargs="*", metavar="ID", help="differences to do something about")
-        parser.add_argument(
-            "--sample", type=int, metavar="N", help="run: compare N random ones as well (default: 3,000)"
-        )
-        parser.add_argument("--seed", type=int, metavar="S", help="run: choose the same sample again")
-        parser.add_argument(
-            "--repair", action="store_true", help="run: make the follower equal to the store in authority"
-        )
+        comparing.add_options(parser, sample="compare N random ones as well (default: 3,000)", only="run")
         parser.add_argument(
             "--delete-extras",
             action="store_true",
             help="with --repair or `repair`: also remove what the authority does not have",
-        )
-        parser.add_argument(
-            "--report",
-            action="append",
-            type=Path,
-            default=[],
-            metavar="FILE",
-            help="run: write all differences to FILE.json, FILE.html or FILE.csv; may be given several times",
         )
         parser.add_argument(
             "--status", choices=list(difference_listing.STATUSES), help="list: those that are there by default"
@@ -75,7 +56,7 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
         verb = options["verb"]
-        ids = _numbers(options["ids"])
+        ids = numbers(options["ids"], shown_by="detect_drift list")
         _refuse_strangers(verb, options)
         if verb == "run":
             return _run(migration, options, partial)
@@ -94,12 +75,7 @@ class Command(OperatorCommand):
 
 
 def _run(migration: AnyMigration, options: Mapping[str, Any], partial: Partial) -> Outcome:
-    if options["delete_extras"] and not options["repair"]:
-        raise UnusableInput("--delete-extras says how to repair; add --repair.")
-    if options["sample"] is not None and options["sample"] > LARGEST_SAMPLE:
-        raise UnusableInput(f"A sample has at most {LARGEST_SAMPLE:,} documents; `validate_migration` compares all.")
-    for path in options["report"]:
-        report_file.check(path)
+    comparing.refuse_nonsense(options, everything="`validate_migration` compares all")
     partial.data.update(empty_summary(migration) | empty_particulars())
     with progress() as told:
         drift = detect(
@@ -110,42 +86,14 @@ def _run(migration: AnyMigration, options: Mapping[str, Any], partial: Partial) 
             keep=not options["dry_run"],
             progress=told,
         )
-    try:
-        return _compared(drift, options, partial)
-    finally:
-        if options["dry_run"]:
-            discard(drift)
-
-
-def _compared(drift: Drift, options: Mapping[str, Any], partial: Partial) -> Outcome:
-    report = Report(drift)
-    partial.data.update(report.as_json())
-    actions: list[tuple[str, Action]] = []
-    extras = options["delete_extras"]
-    if options["repair"] and options["dry_run"]:
-        would, actions = plan(drift, delete_extras=extras)
-        report = Report(drift, would, dry_run=True)
-    elif options["repair"]:
-        done = repair(drift, actor=options["actor"], reason=options["reason"], delete_extras=extras)
-        report = Report(drift, done)
-    for path in options["report"]:
-        report_file.write(path, report)
-    first = list(islice(report.differences(), settings().report_differences))
-    data = {**report.as_json(), "differences": first}
-    if options["dry_run"]:
-        decode, describe = drift.migration.decode_key, drift.migration.describe_key
-        data["run"] = None
-        data["actions"] = [{**describe(decode(key)), "action": action.value} for key, action in actions]
-    with translation.override("en"):
-        text = shown(report, first, actions, options["report"])
-    return Outcome(data, text, report.exit_code)
+    return comparing.outcome(drift, options, partial)
 
 
 def _repair(migration: AnyMigration, ids: list[int], options: Mapping[str, Any]) -> Outcome:
     extras = options["delete_extras"]
     if options["dry_run"]:
-        would = differences.planned_repair(migration, ids, delete_extras=extras)
-        return _repaired(migration, would, dry_run=True)
+        planned = differences.planned_repair(migration, ids, delete_extras=extras)
+        return _repaired(migration, planned.would, dry_run=True)
     done = differences.repair(migration, ids, actor=options["actor"], reason=options["reason"], delete_extras=extras)
     return _repaired(migration, done, dry_run=False)
 
@@ -176,7 +124,8 @@ def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping
         return differences.look_again(migration, ids, keep=not dry_run)
     if verb == "explain":
         if dry_run:
-            return differences.planned_explanation(migration, ids, reason=reason)
+            differences.refuse_unless_explained(reason)
+            return differences.planned_explanation(migration, ids)
         return differences.explain(migration, ids, actor=actor, reason=reason)
     if dry_run:
         return differences.planned_reopening(migration, ids)
@@ -202,13 +151,6 @@ def _listed(migration: AnyMigration, found: list[Difference]) -> tuple[Any, ...]
         why = f"{said['explained_by']}: {said['explanation']}" if said["explanation"] else ""
         rows.add(str(each.pk), each.severity, each.status, each.kind, what, why)
     return (rows,)
-
-
-def _numbers(words: list[str]) -> list[int]:
-    wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 19)]
-    if wrong:
-        raise UnusableInput(f"{wrong[0]!r} is no id; `detect_drift list` shows them.")
-    return list(dict.fromkeys(map(int, words)))
 
 
 def _refuse_strangers(verb: str, options: Mapping[str, Any]) -> None:

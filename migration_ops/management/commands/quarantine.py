@@ -12,6 +12,7 @@ from migration_ops import quarantine
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.numbers import numbers
 from migration_ops.management.presentation import some
 from migration_ops.management.rows import Rows
 from migration_ops.models import QuarantineStatus
@@ -51,7 +52,7 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
         verb = options["verb"]
-        ids = _numbers(options["ids"])
+        ids = numbers(options["ids"], shown_by="quarantine list")
         _refuse_strangers(verb, options)
         partial.data |= _data(listing(migration, limit=0))
         if verb == "list":
@@ -104,13 +105,6 @@ def _outcome(verb: str, decision: Decision) -> Outcome:
         text = (f"{some(done.applied, 'change')} carried over, {done.failed:,} failed.", *text)
         exit_code = ExitCode.FAILED if decision.failed else exit_code
     return Outcome(data, text, exit_code)
-
-
-def _numbers(words: list[str]) -> list[int]:
-    wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 19)]
-    if wrong:
-        raise UnusableInput(f"{wrong[0]!r} is no id; `quarantine list` shows them.")
-    return list(dict.fromkeys(map(int, words)))
 
 
 def _refuse_strangers(verb: str, options: Mapping[str, Any]) -> None:

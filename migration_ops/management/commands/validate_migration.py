@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import translation
 
 from migration_ops import runs
 from migration_ops.backfill import background as waking
-from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
+from migration_ops.management import comparing
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
-from migration_ops.management.comparison import progress, shown, stray_actions
+from migration_ops.management.comparison import progress
 from migration_ops.models import RunKind
 from migration_ops.sync import source as sources
-from migration_ops.verify import background, report_file
-from migration_ops.verify.repair import Action, plan, repair
-from migration_ops.verify.report import Report
-from migration_ops.verify.validation import Validation, discard, empty_summary, validate
-
-LARGEST_SAMPLE = 1_000_000
+from migration_ops.verify import background
+from migration_ops.verify.validation import empty_summary, validate
 
 ASKED = {"pause": runs.PAUSE, "cancel": runs.CANCEL}
 """What the verbs other than `start` ask of a validation that workers of the queue are at."""
@@ -42,19 +34,9 @@ class Command(OperatorCommand):
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", choices=("start", *ASKED), default="start", help="default: start")
-        parser.add_argument("--sample", type=int, metavar="N", help="compare N random ones only (default: everything)")
+        comparing.add_options(parser, sample="compare N random ones only (default: everything)")
         parser.add_argument("--queue", action="store_true", help="let workers of the queue do it; return at once")
         parser.add_argument("--source", metavar="FILE", help="compare with this JSON file instead of the legacy store")
-        parser.add_argument("--seed", type=int, metavar="S", help="choose the same sample again")
-        parser.add_argument(
-            "--report",
-            action="append",
-            type=Path,
-            default=[],
-            metavar="FILE",
-            help="write all differences to FILE.json, FILE.html or FILE.csv; may be given several times",
-        )
-        parser.add_argument("--repair", action="store_true", help="make the follower equal to the store in authority")
         parser.add_argument(
             "--delete-extras", action="store_true", help="with --repair: also remove what the authority does not have"
         )
@@ -67,15 +49,9 @@ class Command(OperatorCommand):
             return _queued(migration, options)
         if options["source"] is not None:
             migration = sources.beside(migration, sources.name_of(migration, options["source"]))
-        for name in ("dry_run", "delete_extras"):
-            if options[name] and not options["repair"]:
-                raise UnusableInput(f"--{name.replace('_', '-')} says how to repair; add --repair.")
-        if options["sample"] is not None and options["sample"] > LARGEST_SAMPLE:
-            raise UnusableInput(
-                f"A sample has at most {LARGEST_SAMPLE:,} documents; leave --sample out for everything."
-            )
-        for path in options["report"]:
-            report_file.check(path)
+        if options["dry_run"] and not options["repair"]:
+            raise UnusableInput("--dry-run says how to repair; add --repair.")
+        comparing.refuse_nonsense(options, everything="leave --sample out for everything")
         partial.data.update(empty_summary(migration))
         with progress() as told:
             validation = validate(
@@ -86,41 +62,7 @@ class Command(OperatorCommand):
                 keep=not options["dry_run"],
                 progress=told,
             )
-        try:
-            return self._outcome(validation, options, partial)
-        finally:
-            if options["dry_run"]:
-                discard(validation)
-
-    def _outcome(self, validation: Validation, options: dict[str, Any], partial: Partial) -> Outcome:
-        report = Report(validation)
-        partial.data.update(report.as_json())
-        actions: list[tuple[str, Action]] = []
-        if options["dry_run"]:
-            would, actions = plan(validation, delete_extras=options["delete_extras"])
-            report = Report(validation, would, dry_run=True)
-        elif options["repair"]:
-            done = repair(
-                validation,
-                actor=options["actor"],
-                reason=options["reason"],
-                delete_extras=options["delete_extras"],
-            )
-            report = Report(validation, done)
-        for path in options["report"]:
-            report_file.write(path, report)
-        first = list(islice(report.differences(), settings().report_differences))
-        data = {**report.as_json(), "differences": first}
-        if options["dry_run"]:
-            decode, describe = report.migration.decode_key, report.migration.describe_key
-            data["run"] = None
-            data["actions"] = [
-                *({**describe(decode(key)), "action": action.value} for key, action in actions),
-                *({**asdict(stray), "action": action.value} for stray, action in stray_actions(report)),
-            ]
-        with translation.override("en"):
-            text = shown(report, first, actions, options["report"])
-        return Outcome(data, text, report.exit_code)
+        return comparing.outcome(validation, options, partial)
 
 
 def _queued(migration: AnyMigration, options: dict[str, Any]) -> Outcome:
