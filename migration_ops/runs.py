@@ -93,6 +93,11 @@ def work_ranges(run: Run) -> list[RunRange]:
     return list(run.ranges.filter(number__gt=WHOLE_RUN).order_by("number"))
 
 
+def undone_ranges(run: Run) -> list[RunRange]:
+    """Those of them that still have work."""
+    return [each for each in work_ranges(run) if not each.done]
+
+
 def undone(run: Run) -> int:
     """How many ranges still have work."""
     return run.ranges.filter(number__gt=WHOLE_RUN, done=False).count()

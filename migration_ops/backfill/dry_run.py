@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
@@ -17,6 +18,25 @@ PAGE = 500
 """Rows a page; nothing is locked, so nobody waits."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What became of the rows that were read.
+
+    Attributes:
+        counters: of these rows.
+        expected: how many rows there are, roughly; None where nobody knows.
+        to_the_end: whether it was all there is to read.
+    """
+
+    counters: Counters
+    expected: int | None
+    to_the_end: bool
+
+
+class _Stopped(Exception):
+    """It was told to stop while the store prepared itself."""
+
+
 def rehearse(
     migration: AnyMigration,
     *,
@@ -24,21 +44,34 @@ def rehearse(
     stop: Stop,
     show: Callable[[Progress], None] | None,
     clock: Callable[[], float],
-) -> Counters:
-    """Read everything, or `limit` rows, each page in a read-only transaction, and count what would become of it."""
+    spans: Sequence[Span] | None = None,
+) -> Rehearsed:
+    """Read everything, or `limit` rows, each page in a read-only transaction, and count what would become of it.
+
+    Args:
+        spans: what to read; by default all there is.
+    """
+
+    def working() -> None:
+        if stop.requested:
+            raise _Stopped
+
     began = clock()
     legacy = migration.legacy()
-    prepare(legacy)
     counters = Counters()
+    try:
+        prepare(legacy, working)
+    except _Stopped:
+        return Rehearsed(counters, None, to_the_end=False)
     with transaction.atomic():
         _read_only()
-        spans, expected = legacy.spans(1), legacy.estimate()
-    for span in spans:
+        everything, expected = legacy.spans(1), legacy.estimate()
+    for span in everything if spans is None else spans:
         cursor, going = span.after, True
         while going and not stop.requested:
             rows = PAGE if limit is None else min(PAGE, limit - counters.rows_read)
             if rows < 1:
-                return counters
+                return Rehearsed(counters, expected, to_the_end=False)
             prepare(legacy)
             with transaction.atomic():
                 _read_only()
@@ -47,7 +80,7 @@ def rehearse(
             cursor, going = page.cursor, page.cursor is not None
             if show is not None:
                 show(Progress.of(counters, expected=expected, seconds=clock() - began))
-    return counters
+    return Rehearsed(counters, expected, to_the_end=not stop.requested)
 
 
 def _read_only() -> None:

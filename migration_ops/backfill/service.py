@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,19 +14,20 @@ from django.db import ProgrammingError, transaction
 from migration_ops import runs
 from migration_ops.backfill import completion, dry_run, report
 from migration_ops.backfill.counters import Counters
+from migration_ops.backfill.dry_run import Rehearsed
 from migration_ops.backfill.heartbeat import Heartbeat
 from migration_ops.backfill.opening import open_run
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.range_worker import Ending
 from migration_ops.backfill.report import Report
 from migration_ops.backfill.request import Request
-from migration_ops.backfill.stop import Stop, on_signals
+from migration_ops.backfill.stop import Deadline, Stop, on_signals
 from migration_ops.backfill.worker import work
 from migration_ops.backfill.workers import work_together
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Span
 from migration_ops.exceptions import LeaseLost, Refused, RunPaused, UnusableInput
 from migration_ops.failpoints import failpoint, label
-from migration_ops.models import RunKind, RunStatus
+from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.patience import sqlstate
 from migration_ops.runs import Opened
 from migration_ops.sync import source as sources
@@ -82,7 +84,7 @@ def rehearse(migration: AnyMigration, request: Request, *, show: Show | None = N
     with on_signals() as stop:
         counters = dry_run.rehearse(
             _rehearsed(migration, source), limit=request.limit, stop=stop, show=show, clock=time.monotonic
-        )
+        ).counters
     stop.deliver()
     seconds = time.monotonic() - began
     data = {
@@ -96,6 +98,25 @@ def rehearse(migration: AnyMigration, request: Request, *, show: Show | None = N
         "source": source or None,
     }
     return Report(data=data, status="dry_run", open_quarantine=0)
+
+
+def rehearse_a_piece(migration: AnyMigration, run: Run | None, *, within: timedelta) -> Rehearsed:
+    """What the beginning of a backfill would do, as far as that is found out in so much time; writes nothing.
+
+    Args:
+        run: an unfinished one that goes on, so that its next rows are read; None for a new one of the legacy store.
+        within: after that it ends with the page at hand.
+    """
+    source = "" if run is None else run.options.get("source") or ""
+    spans = None if run is None else [Span(each.cursor or each.after, each.until) for each in runs.undone_ranges(run)]
+    return dry_run.rehearse(
+        _rehearsed(migration, source),
+        limit=None,
+        stop=Deadline(within.total_seconds()),
+        show=None,
+        clock=time.monotonic,
+        spans=spans,
+    )
 
 
 def _rehearsed(migration: AnyMigration, source: str) -> AnyMigration:

@@ -18,7 +18,8 @@ from migration_ops.gates.whole_runs import MISMATCHES
 from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.run_listing import AtHand
 from migration_ops.web import wording
-from migration_ops.web.run_actions import RUN_ACTIONS, ActingOnRun, progress_said
+from migration_ops.web.acting_on_run import PERMISSIONS, ActingOnRun, progress_said
+from migration_ops.web.run_actions import RUN_ACTIONS
 from migration_ops.web.shapes import Fact, grouped, listed
 
 PAGE = 20
@@ -74,11 +75,13 @@ def shown(request: HttpRequest, migration: AnyMigration) -> dict[str, Any]:
     kind = kind if kind in RunKind.values else ""
     ended = Paginator(run_listing.ended(migration, kind), PAGE).get_page(request.GET.get("page"))
     allowed = [each for each in RUN_ACTIONS if request.user.has_perm(each.codename)]
+    at_hand = run_listing.at_hand(migration)
     return {
         "migration": migration,
         "title": _("Runs: %(label)s") % {"label": migration.label},
         "query": request.GET.urlencode(),
-        "at_hand": [_at_hand(migration, each, allowed) for each in run_listing.at_hand(migration)],
+        "at_hand": [_at_hand(migration, each, allowed) for each in at_hand],
+        "starting": _starting(migration, at_hand, allowed),
         "kinds": [
             ("", _("all"), listed(migration, "runs")),
             *((each.value, str(each.label), listed(migration, "runs", kind=each.value)) for each in RunKind),
@@ -89,13 +92,26 @@ def shown(request: HttpRequest, migration: AnyMigration) -> dict[str, Any]:
     }
 
 
+def _starting(
+    migration: AnyMigration, at_hand: list[AtHand], allowed: list[ActingOnRun]
+) -> list[tuple[ActingOnRun, str, str]]:
+    """Buttons that begin a run of a kind of which none is under way, with what is looked at."""
+    kinds = [kind for kind in PERMISSIONS if kind not in {each.run.kind for each in at_hand}]
+    return [
+        (each, _address(migration, each), runs.seen(runs.standing(migration, each.kind)))
+        for each in allowed
+        if each.kind in kinds and each.offered(None)
+    ]
+
+
+def _address(migration: AnyMigration, action: ActingOnRun) -> str:
+    return reverse(f"admin:{action.url_name}", args=[migration.name])
+
+
 def _at_hand(migration: AnyMigration, found: AtHand, allowed: list[ActingOnRun]) -> AtHandView:
     run, progress = found.run, found.progress
-    buttons = tuple(
-        (each, reverse(f"admin:{each.url_name}", args=[migration.name]))
-        for each in allowed
-        if each.kind == run.kind and each.offered(found)
-    )
+    mine = [each for each in allowed if each.kind == run.kind]
+    buttons = tuple((each, _address(migration, each)) for each in mine if each.offered(found))
     status = str(RunStatus(run.status).label)
     if run.status == RunStatus.RUNNING and run.requested:
         status = _("asked to pause") if run.requested == runs.PAUSE else _("asked to end")

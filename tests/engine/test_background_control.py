@@ -59,7 +59,7 @@ def assert_goes_on_to_the_end(background: Background) -> None:
     background.eventually(lambda: status() == "succeeded")
     assert_in_step()
     assert the_run().result["rows_read"] == ROWS
-    assert not RunRange.objects.exclude(lease_until=None).exists()
+    assert not the_run().ranges.exclude(lease_until=None).exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

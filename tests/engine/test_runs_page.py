@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -13,20 +14,24 @@ from django.test import Client
 from django.urls import reverse
 
 from migration_ops import conf, runs
+from migration_ops.backfill import dry_run
 from migration_ops.backfill import lease as leases
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Span
 from migration_ops.models import HistoryEntry, Run, RunKind
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
+from migration_ops.web import run_actions
 from migration_ops.web.run_actions import RUN_ACTIONS
 from tests.engine.backfilling import backfill, fill
 from tests.engine.background import Background
 from tests.engine.staff import address, filled_in, member
 from tests.engine.syncing import begin_dual_write, command, run
-from tests.engine.validating import validate_json
+from tests.engine.validating import digest, validate_json
+from tests.notes.stores import LegacyNotes
 
 VERBS = {action.verb for action in RUN_ACTIONS}
 PAUSE, CANCEL, RESUME, RETRY = "backfill-pause", "backfill-cancel", "backfill-resume", "backfill-retry"
+START, VALIDATE = "backfill-start", "validation-start"
 
 
 @pytest.fixture
@@ -67,9 +72,12 @@ def confirm(client: Client, migration: AnyMigration, verb: str, **said: Any) -> 
     return client.post(address(migration, verb), {**filled_in(looked), **said, "confirm": "yes"})
 
 
-def offered(migration: AnyMigration) -> set[str]:
+def offered(migration: AnyMigration, *beside: str) -> set[str]:
+    """The buttons on the page, but `beside`, which must be there."""
     shown = text(page(migration))
-    return {verb for verb in VERBS if f'id="do-{verb}"' in shown}
+    found = {verb for verb in VERBS if f'id="do-{verb}"' in shown}
+    assert found >= set(beside)
+    return found - set(beside)
 
 
 def test_a_run_that_waits_says_what_it_waits_for(queued: AnyMigration, settings: Any) -> None:
@@ -145,10 +153,10 @@ def test_a_run_at_work_is_asked_and_the_page_does_not_wait(
 def test_what_nobody_works_on_is_paused_at_once_and_goes_on_as_it_was_started(writing: AnyMigration) -> None:
     assert backfill("start", "--queue", "--workers", "2", "--batch-size", "7")[0] == 0
     client = member("operators")
-    assert offered(writing) == {PAUSE, CANCEL}
+    assert offered(writing, VALIDATE) == {PAUSE, CANCEL}
     confirm(client, writing, PAUSE)
     assert Run.objects.get().status == "paused"
-    assert offered(writing) == {RESUME, CANCEL}
+    assert offered(writing, VALIDATE) == {RESUME, CANCEL}
     assert "at 0 of about 30 rows" in text(press(client, writing, RESUME))
     assert Run.objects.get().status == "paused"
     assert confirm(client, writing, RESUME).status_code == 302
@@ -160,7 +168,7 @@ def test_what_nobody_works_on_is_paused_at_once_and_goes_on_as_it_was_started(wr
 
 def test_a_run_that_failed_is_tried_again(queued: AnyMigration) -> None:
     Run.objects.update(status="failed", error="The disk is full.")
-    assert offered(queued) == {RETRY, CANCEL}
+    assert offered(queued, VALIDATE) == {RETRY, CANCEL}
     assert "The disk is full." in text(page(queued))
     assert confirm(member("operators"), queued, RETRY).status_code == 302
     assert (Run.objects.get().status, Run.objects.get().error) == ("running", "")
@@ -169,16 +177,71 @@ def test_a_run_that_failed_is_tried_again(queued: AnyMigration) -> None:
 def test_a_run_whose_process_is_gone_goes_on_in_the_background(queued: AnyMigration) -> None:
     Run.objects.update(queued=False)
     assert "The process that worked on it is gone." in text(page(queued))
-    assert offered(queued) == {RESUME, PAUSE, CANCEL}
+    assert offered(queued, VALIDATE) == {RESUME, PAUSE, CANCEL}
     assert confirm(member("operators"), queued, RESUME).status_code == 302
     assert Run.objects.get().queued
 
 
-def test_a_run_that_capture_was_off_since_does_not_go_on(queued: AnyMigration) -> None:
-    confirm(member("operators"), queued, PAUSE)
+def test_a_run_that_capture_was_off_since_does_not_go_on_and_a_new_one_takes_its_place(queued: AnyMigration) -> None:
+    client = member("operators")
+    confirm(client, queued, PAUSE)
     run("UPDATE migration_ops_migrationstate SET capture_since = clock_timestamp()")
-    assert offered(queued) == {CANCEL}
-    assert "Nothing to do" in text(press(member("operators"), queued, RESUME))
+    assert offered(queued, VALIDATE) == {CANCEL, START}
+    assert "Nothing to do" in text(press(client, queued, RESUME))
+    assert "because capture was off since; it is given up" in text(press(client, queued, START))
+    confirm(client, queued, START)
+    assert list(Run.objects.order_by("id").values_list("status", flat=True)) == ["cancelled", "running"]
+
+
+def test_a_backfill_is_started_after_a_look_that_reads_a_piece_and_writes_nothing(writing: AnyMigration) -> None:
+    run("UPDATE legacy_notes SET body = NULL WHERE title = 'n0003'")
+    client = member("operators")
+    assert offered(writing) == {START, VALIDATE}
+    before = digest()
+    looked = text(press(client, writing, START))
+    assert "Would begin a new backfill, of about 30 rows." in looked
+    assert "Of all 30 rows:" in looked
+    assert "Would be written</dt><dd>29<" in looked
+    assert "Would be quarantined</dt><dd>1<" in looked
+    assert digest() == before
+    assert confirm(client, writing, START, workers="3", reason="tonight").status_code == 200, (
+        "another number: look again"
+    )
+    assert not Run.objects.exists()
+    assert confirm(client, writing, START, reason="tonight").status_code == 302
+    assert (Run.objects.get().status, Run.objects.get().queued) == ("running", True)
+    entry = HistoryEntry.objects.get(verb="backfill start")
+    assert (entry.actor, entry.reason) == ("admin: operators@example.org", "tonight")
+
+
+def test_a_look_reads_no_longer_than_a_second_whatever_there_is(
+    writing: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_actions, "REHEARSING", timedelta(0))
+    monkeypatch.setattr(dry_run, "PAGE", 10)
+    assert "Of the first 0 rows:" in text(press(member("operators"), writing, START))
+    confirm(member("operators"), writing, START)
+    Run.objects.get().ranges.filter(number=1).update(cursor=LegacyNotes().scan(Span(), 12).cursor)
+    monkeypatch.setattr(run_actions, "REHEARSING", timedelta(minutes=1))
+    confirm(member("operators"), writing, PAUSE)
+    assert "Of the next 18 rows:" in text(press(member("operators"), writing, RESUME))
+
+
+def test_where_no_backfill_may_run_the_look_says_so(writing: AnyMigration) -> None:
+    run("UPDATE migration_ops_migrationstate SET stage = 'off', version = version + 1, capture_since = NULL")
+    answer = press(member("operators"), writing, START)
+    assert (answer.status_code, "Backfill needs capture" in text(answer)) == (409, True)
+    assert 'id="confirm"' not in text(answer)
+
+
+@pytest.mark.parametrize("verb", [START, VALIDATE])
+def test_of_two_who_start_at_once_the_second_looks_again(writing: AnyMigration, verb: str) -> None:
+    client = member("operators")
+    looked = filled_in(press(client, writing, verb))
+    assert confirm(client, writing, verb).status_code == 302
+    answer = client.post(address(writing, verb), {**looked, "confirm": "yes"})
+    assert answer.status_code == 409
+    assert Run.objects.count() == 1
 
 
 @pytest.mark.parametrize("verb", [PAUSE, CANCEL])
@@ -204,7 +267,7 @@ def test_progress_alone_is_no_change(queued: AnyMigration) -> None:
 def test_a_validation_is_paused_resumed_and_given_up_in_the_same_way(writing: AnyMigration) -> None:
     assert validate_json("--queue")[0] == 0
     client = member("operators")
-    assert offered(writing) == {"validation-pause", "validation-cancel"}
+    assert offered(writing, START) == {"validation-pause", "validation-cancel"}
     confirm(client, writing, "validation-pause")
     assert Run.objects.get().status == "paused"
     confirm(client, writing, "validation-resume", reason="go")
@@ -218,7 +281,7 @@ def test_a_validation_is_paused_resumed_and_given_up_in_the_same_way(writing: An
 def test_a_validation_in_the_foreground_cannot_be_asked_and_is_not_offered_to(writing: AnyMigration) -> None:
     assert validate_json("--queue")[0] == 0
     runs.reopen(Run.objects.get())
-    assert offered(writing) == set()
+    assert offered(writing, START) == set()
     code, said = validate_json("pause")
     assert (code, "is in the foreground" in said["error"]) == (4, True)
 
