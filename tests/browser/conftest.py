@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
@@ -87,14 +88,23 @@ class Site:
         context.set_default_timeout(15_000)
         self.open.callback(context.close)
         if logged_in:
-            self._log_in(context)
+            self._log_in(context, User.objects.get(pk=OWNER))
         page = context.new_page()
         page.goto(path)
         return page
 
-    def _log_in(self, context: BrowserContext) -> None:
+    def visit_as_operator(self, path: str, *, language: str = "en", **options: Any) -> Page:
+        """The same for a member of the staff in the group `migration operators`."""
+        user, _made = User.objects.get_or_create(email="operators@example.org", defaults={"is_staff": True})
+        user.groups.add(Group.objects.get(name="migration operators"))
+        page = self.visit("/accounts/login/", logged_in=False, language=language, **options)
+        self._log_in(page.context, user)
+        page.goto(path)
+        return page
+
+    def _log_in(self, context: BrowserContext, user: User) -> None:
         client = Client()
-        client.force_login(User.objects.get(pk=OWNER))
+        client.force_login(user)
         context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": self.url}])
 
 

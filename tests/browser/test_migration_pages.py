@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import connection, transaction
-from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -51,17 +49,7 @@ def visit(site: Site) -> Visit:
         )
     drain(boards)
 
-    def opened(path: str, *, language: str = "en", **options: Any) -> Page:
-        user, _made = User.objects.get_or_create(email="operators@example.org", defaults={"is_staff": True})
-        user.groups.add(Group.objects.get(name="migration operators"))
-        client = Client()
-        client.force_login(user)
-        page = site.visit("/accounts/login/", logged_in=False, language=language, **options)
-        page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site.url}])
-        page.goto(path)
-        return page
-
-    return opened
+    return site.visit_as_operator
 
 
 def differ(week: date) -> Difference:
