@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from django.db import connection
+
 from migration_ops import registry
 from migration_ops.backfill import slices
 from migration_ops.backfill.stop import Deadline, on_signals
@@ -40,9 +42,20 @@ def _work(run_id: int, work_slice: Callable[..., object]) -> None:
 
 
 def detect_drift() -> None:
-    """Look for drift in every migration."""
+    """Look for drift in every migration; one that is in trouble does not keep it from the others.
+
+    Raises:
+        ExceptionGroup: what went wrong, when all have had their turn; the queue keeps it.
+    """
+    troubles: list[Exception] = []
     for migration in registry.all_migrations():
         try:
             watch(migration)
         except LeaseHeld as error:
             logger.info("Drift of %s is being detected already: %s", migration.name, error)
+        except Exception as error:  # noqa: BLE001 - raised below, when the others have had their turn
+            error.add_note(f"This was about the migration {migration.name}.")
+            troubles.append(error)
+            connection.close_if_unusable_or_obsolete()
+    if troubles:
+        raise ExceptionGroup("Drift could not be looked for everywhere.", troubles)

@@ -14,9 +14,10 @@ from django.db.models import Count
 from migration_ops import gates, history, stages, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import opening
-from migration_ops.models import UNSETTLED, Difference, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
+from migration_ops.models import UNSETTLED, Lineage, QuarantineItem, QuarantineStatus, Run, RunKind
 from migration_ops.rollout import forward, standing, way_back
 from migration_ops.state import State
+from migration_ops.verify import lifecycle
 
 HISTORY_SHOWN = 5
 
@@ -79,7 +80,7 @@ def everything(migration: AnyMigration) -> dict[str, Any]:
         "dirty": dirty(migration),
         "quarantine": quarantine(migration),
         "lineage_rows": Lineage.of(migration).count(),
-        "differences_open": Difference.objects.filter(migration=migration.name, status__in=UNSETTLED).count(),
+        "differences_open": lifecycle.standing(migration).filter(status__in=UNSETTLED).count(),
         "history": last_entries(migration),
     }
 

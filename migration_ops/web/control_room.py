@@ -36,6 +36,7 @@ from migration_ops.web.acting_on_state import ActingOnState
 from migration_ops.web.actions import ACTIONS
 from migration_ops.web.alerts_page import ACKNOWLEDGE
 from migration_ops.web.difference_actions import DIFFERENCE_ACTIONS
+from migration_ops.web.drift_action import LOOK_FOR_DRIFT
 from migration_ops.web.quarantine_actions import QUARANTINE_ACTIONS
 from migration_ops.web.run_actions import RUN_ACTIONS
 
@@ -57,6 +58,7 @@ ACTING: tuple[Acting, ...] = (
     *RUN_ACTIONS,
     *QUARANTINE_ACTIONS,
     *DIFFERENCE_ACTIONS,
+    LOOK_FOR_DRIFT,
     ACKNOWLEDGE,
 )
 

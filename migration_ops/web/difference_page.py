@@ -17,6 +17,7 @@ from migration_ops.verify import difference_listing
 from migration_ops.verify.compare import Kind
 from migration_ops.verify.difference_listing import SHOWABLE, UNJUDGED, Filter, Group
 from migration_ops.web import difference_actions, drift_facts, sides, wording
+from migration_ops.web.drift_action import LOOK_FOR_DRIFT
 from migration_ops.web.shapes import Line, Table, count, grouped, listed
 from migration_ops.web.wording import Text
 
@@ -65,6 +66,8 @@ def shown(request: HttpRequest, migration: AnyMigration) -> dict[str, Any]:
         "migration": migration,
         "title": _("Differences: %(label)s") % {"label": migration.label},
         "drift": drift_facts.facts(migration),
+        "look": LOOK_FOR_DRIFT if request.user.has_perm(LOOK_FOR_DRIFT.codename) else None,
+        "look_address": reverse(f"admin:{LOOK_FOR_DRIFT.url_name}", args=[migration.name]),
         "table": _table(migration, groups),
         "tabs": _tabs(migration, groups, wanted),
         "wanted": wanted,

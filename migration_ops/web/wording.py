@@ -156,6 +156,7 @@ VERBS: Mapping[str, Text] = {
     "validation failed": gettext_lazy("validation failed"),
     "difference explain": gettext_lazy("difference explain"),
     "difference reopen": gettext_lazy("difference reopen"),
+    "look for drift": gettext_lazy("look for drift"),
     "quarantine accept": gettext_lazy("quarantine accept"),
     "quarantine assign-owner": gettext_lazy("quarantine assign-owner"),
     "quarantine retry": gettext_lazy("quarantine retry"),

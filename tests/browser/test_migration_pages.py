@@ -184,6 +184,9 @@ def test_axe_finds_nothing_on_the_pages_of_a_migration(visit: Visit, look: dict[
     press(page, "#do-difference-repair")
     look_at("repair")
     page.goto(f"{ROOM}differences/")
+    press(page, "#do-drift-look")
+    look_at("drift-look")
+    page.goto(f"{ROOM}differences/")
     with page.expect_event("load"):
         page.get_by_role("link", name=CHILD).first.click()
     look_at("difference")

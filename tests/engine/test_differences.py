@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.timezone import now
 
 from migration_ops import jobs
 from migration_ops.definition import AnyMigration
@@ -333,3 +334,11 @@ def test_what_is_settled_is_thrown_away_after_its_time_and_what_stands_stays(
     assert set(Run.objects.values_list("kind", flat=True)) == {RunKind.VALIDATION, RunKind.DRIFT}
     assert {each.status for each in Difference.objects.all()} == {"confirmed", "explained"}
     assert detect(damaged, actor="test").everything_because == "", "what was compared is still known"
+
+
+def test_what_a_file_differs_in_is_no_open_difference_of_the_stores(damaged: AnyMigration) -> None:
+    of_file = Run.objects.create(
+        migration="notes", kind=RunKind.VALIDATION, status="failed", options={"source": "x.json"}, started_at=now()
+    )
+    Difference.objects.create(migration="notes", run=of_file, key='["a", "b"]', kind="mismatched", found_at=now())
+    assert json.loads(command("migration_status", "--json")[1])["differences_open"] == 3

@@ -10,9 +10,9 @@ from django.core.management.base import CommandParser
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
 from migration_ops.management import comparing
-from migration_ops.management.base import OperatorCommand, Outcome, Partial
+from migration_ops.management.base import Outcome, Partial
 from migration_ops.management.comparison import progress
-from migration_ops.management.numbers import numbers
+from migration_ops.management.numbered import NumberedCommand
 from migration_ops.management.rows import Rows
 from migration_ops.models import UNSETTLED, Difference, Severity
 from migration_ops.verify import difference_listing, differences
@@ -25,18 +25,13 @@ _OF_LIST = ("status", "severity", "limit")
 _WITH_IDS = ("look", "explain", "reopen", "repair")
 
 
-class Command(OperatorCommand):
+class Command(NumberedCommand):
     """`detect_drift [run|list|look ID…|explain ID…|reopen ID…|repair ID…]`; ids are those that `list` shows."""
 
     help = "Compare what was touched since the last time and a random sample; explain or repair what differs."
+    listed_by = "detect_drift list"
     writes_history = True
     has_dry_run = True
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Options may stand between the ids as well: `explain --reason … 3 4`."""
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
-        return parser
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", default="run", choices=["run", "list", *_WITH_IDS])
@@ -56,7 +51,7 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
         verb = options["verb"]
-        ids = numbers(options["ids"], shown_by="detect_drift list")
+        ids = self.numbers(options)
         _refuse_strangers(verb, options)
         if verb == "run":
             return _run(migration, options, partial)

@@ -11,8 +11,8 @@ from django.core.management.base import CommandParser
 from migration_ops import quarantine
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, UnusableInput
-from migration_ops.management.base import OperatorCommand, Outcome, Partial
-from migration_ops.management.numbers import numbers
+from migration_ops.management.base import Outcome, Partial
+from migration_ops.management.numbered import NumberedCommand
 from migration_ops.management.presentation import some
 from migration_ops.management.rows import Rows
 from migration_ops.models import QuarantineStatus
@@ -24,20 +24,15 @@ _STATUSES = {"undecided": UNDECIDED, "all": tuple(QuarantineStatus)} | {
 }
 
 
-class Command(OperatorCommand):
+class Command(NumberedCommand):
     """`quarantine list|accept ID…|assign-owner ID… --owner UUID|retry [ID…]`; ids are those that `list` shows.
 
     Instead of ids, decisions take `--code CODE`: all open rows of that code."""
 
     help = "Show the legacy rows that cannot be represented, and decide what becomes of them."
+    listed_by = "quarantine list"
     writes_history = True
     has_dry_run = True
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Options may stand between the ids as well: `accept --reason … 3 4`."""
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
-        return parser
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", default="list", choices=["list", "accept", "assign-owner", "retry"])
@@ -52,7 +47,7 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
         verb = options["verb"]
-        ids = numbers(options["ids"], shown_by="quarantine list")
+        ids = self.numbers(options)
         _refuse_strangers(verb, options)
         partial.data |= _data(listing(migration, limit=0))
         if verb == "list":
