@@ -11,7 +11,7 @@ from collections.abc import Callable
 from django.db import connection
 
 from migration_ops import registry
-from migration_ops.backfill import slices
+from migration_ops.backfill import rehearsals, slices
 from migration_ops.backfill.stop import Deadline, on_signals
 from migration_ops.conf import settings
 from migration_ops.exceptions import LeaseHeld
@@ -30,6 +30,11 @@ def work_on_backfill(run_id: int) -> None:
 def work_on_validation(run_id: int) -> None:
     """The same for a validation."""
     _work(run_id, verification.work_slice)
+
+
+def work_on_rehearsal(run_id: int) -> None:
+    """The same for a dry run of a backfill."""
+    _work(run_id, rehearsals.work_slice)
 
 
 def _work(run_id: int, work_slice: Callable[..., object]) -> None:

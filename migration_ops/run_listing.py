@@ -69,7 +69,7 @@ def look(migration: AnyMigration, run: Run) -> AtHand:
 
 def progress_of(run: Run) -> Progress:
     """How far a run of any kind is."""
-    if run.kind == RunKind.BACKFILL:
+    if run.kind in (RunKind.BACKFILL, RunKind.REHEARSAL):
         return report.progress_of(run)
     counters = Counters(rows_read=overview.rows_looked_at(run))
     return Progress.of(counters, expected=run.total, seconds=run.worked_seconds)
@@ -89,4 +89,6 @@ def counters_of(run: Run) -> Counters:
 def _can_go_on(migration: AnyMigration, run: Run) -> bool:
     if run.kind == RunKind.BACKFILL:
         return not opening.is_overtaken(migration, run)
+    if run.kind == RunKind.REHEARSAL:
+        return background.is_with_workers(run)
     return run.kind == RunKind.VALIDATION and journal.goes_on(run, {})

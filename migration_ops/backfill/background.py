@@ -33,7 +33,11 @@ HANDED_OVER = label("queue.handed_over")
 
 JOB = "migration_ops.jobs.work_on_backfill"
 
-JOBS = {RunKind.BACKFILL: JOB, RunKind.VALIDATION: "migration_ops.jobs.work_on_validation"}
+JOBS = {
+    RunKind.BACKFILL: JOB,
+    RunKind.VALIDATION: "migration_ops.jobs.work_on_validation",
+    RunKind.REHEARSAL: "migration_ops.jobs.work_on_rehearsal",
+}
 """What a worker calls for a run, by its kind."""
 
 MOST_DEATHS = 100

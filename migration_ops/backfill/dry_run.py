@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.stop import Stop
-from migration_ops.definition import AnyMigration, Page, Saved, Span
+from migration_ops.definition import AnyMigration, Page, RowStore, Saved, Span
 from migration_ops.preparation import prepare
 
 PAGE = 500
@@ -67,20 +67,33 @@ def rehearse(
         _read_only()
         everything, expected = legacy.spans(1), legacy.estimate()
     for span in everything if spans is None else spans:
-        cursor, going = span.after, True
-        while going and not stop.requested:
-            rows = PAGE if limit is None else min(PAGE, limit - counters.rows_read)
-            if rows < 1:
-                return Rehearsed(counters, expected, to_the_end=False)
-            prepare(legacy)
-            with transaction.atomic():
-                _read_only()
-                page = legacy.scan(Span(cursor, span.until), rows)
-                counters = counters.plus(page, _would_save(migration, page))
-            cursor, going = page.cursor, page.cursor is not None
+        if stop.requested:
+            break
+        left = None if limit is None else limit - counters.rows_read
+        for page, saved in pages(migration, legacy, span, limit=left):
+            counters = counters.plus(page, saved)
             if show is not None:
                 show(Progress.of(counters, expected=expected, seconds=clock() - began))
-    return Rehearsed(counters, expected, to_the_end=not stop.requested)
+            if stop.requested:
+                break
+    to_the_end = not stop.requested and (limit is None or counters.rows_read < limit)
+    return Rehearsed(counters, expected, to_the_end)
+
+
+def pages(
+    migration: AnyMigration, legacy: RowStore[Any, Any], span: Span, *, limit: int | None = None
+) -> Iterator[tuple[Page[Any, Any], Saved]]:
+    """The pages of this span, or of its first `limit` rows, each read in a read-only transaction, and what would become
+    of its documents."""
+    cursor, going, read = span.after, True, 0
+    while going and (rows := PAGE if limit is None else min(PAGE, limit - read)) > 0:
+        prepare(legacy)
+        with transaction.atomic():
+            _read_only()
+            page = legacy.scan(Span(cursor, span.until), rows)
+            saved = _would_save(migration, page)
+        yield page, saved
+        cursor, going, read = page.cursor, page.cursor is not None, read + page.rows
 
 
 def _read_only() -> None:

@@ -1,4 +1,4 @@
-"""One backfill, validation or drift run."""
+"""One backfill, validation, drift run or dry run of a backfill."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ class RunKind(models.TextChoices):
     BACKFILL = "backfill", _("backfill")
     VALIDATION = "validation", _("validation")
     DRIFT = "drift", _("drift run")
+    REHEARSAL = "rehearsal", _("dry run")
 
 
 class RunStatus(models.TextChoices):

@@ -21,7 +21,7 @@ DELETE FROM migration_ops_difference WHERE id = ANY(ARRAY(
 # Gates ask for the newest validation of everything, whatever became of it, and people for the newest run of each kind.
 _RUNS = """
 SELECT run.id FROM migration_ops_run AS run
- WHERE run.kind IN ('validation', 'drift') AND run.status IN ('succeeded', 'cancelled')
+ WHERE run.kind IN ('validation', 'drift', 'rehearsal') AND run.status IN ('succeeded', 'cancelled')
    AND coalesce(run.ended_at, run.started_at) < clock_timestamp() - %s::interval
    AND NOT EXISTS (SELECT FROM migration_ops_difference AS difference WHERE difference.run_id = run.id)
    AND NOT EXISTS (SELECT FROM migration_ops_runrange AS held
@@ -29,7 +29,7 @@ SELECT run.id FROM migration_ops_run AS run
    AND EXISTS (SELECT FROM migration_ops_run AS later
                 WHERE later.migration = run.migration AND later.kind = run.kind AND later.id > run.id
                   AND later.status = 'succeeded' AND NOT later.options ?| ARRAY['dry_run', 'source']
-                  AND (later.kind = 'drift' OR NOT later.options ? 'sample'))
+                  AND (later.kind <> 'validation' OR NOT later.options ? 'sample'))
  ORDER BY run.id LIMIT %s
 """
 

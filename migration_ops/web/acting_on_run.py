@@ -23,6 +23,7 @@ from migration_ops.web.shapes import grouped
 PERMISSIONS: Mapping[RunKind, str] = {
     RunKind.BACKFILL: "migration_ops.backfill_migration",
     RunKind.VALIDATION: "migration_ops.validate_migration",
+    RunKind.REHEARSAL: "migration_ops.backfill_migration",
 }
 """What acting on a run of each kind needs; nobody acts on runs of other kinds."""
 

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import ClassVar
 
 from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from migration_ops import runs
-from migration_ops.backfill import background, service
-from migration_ops.backfill.dry_run import Rehearsed
+from migration_ops.backfill import background, rehearsals, service
+from migration_ops.backfill.background import Woken
 from migration_ops.backfill.opening import prospect
 from migration_ops.backfill.request import Request
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.run_listing import AtHand
 from migration_ops.verify import background as verification
-from migration_ops.web import wording
+from migration_ops.web import rehearsal_view, wording
 from migration_ops.web.acting import Answer, Pressed
-from migration_ops.web.acting_on_run import PERMISSIONS, ActingOnRun, ActingOnUnfinished
+from migration_ops.web.acting_on_run import ActingOnRun, ActingOnUnfinished
 from migration_ops.web.forms import ReasonForm
 from migration_ops.web.run_forms import WorkersForm
-from migration_ops.web.shapes import Fact, grouped
+from migration_ops.web.shapes import grouped
+from migration_ops.web.wording import Text
 
 REHEARSING = timedelta(seconds=1)
 """How long a look before a backfill reads; a dry run of everything has no place in a request."""
@@ -81,6 +82,23 @@ class _Cancelling(_Asking):
         return _("Run %(run)s is asked to end, and does after the batch at hand.") % {"run": run.pk}
 
 
+_STARTS: Mapping[RunKind, Text] = {
+    RunKind.BACKFILL: gettext_lazy("Start a backfill"),
+    RunKind.VALIDATION: gettext_lazy("Start a validation"),
+    RunKind.REHEARSAL: gettext_lazy("Dry run of everything"),
+}
+
+_WOULD: Mapping[RunKind, Text] = {
+    RunKind.VALIDATION: gettext_lazy("Would compare everything in both stores. Neither is changed by it."),
+    RunKind.REHEARSAL: gettext_lazy("Would read everything, and count what a backfill would do. Nothing is changed."),
+}
+
+_BEGIN: Mapping[RunKind, Callable[..., tuple[Run, Woken]]] = {
+    RunKind.VALIDATION: verification.start,
+    RunKind.REHEARSAL: rehearsals.start,
+}
+
+
 class _Beginning(ActingOnRun):
     """Leaves a run to the workers of the queue."""
 
@@ -100,7 +118,7 @@ class _Beginning(ActingOnRun):
             found = background.start(migration, self.request(pressed, run, basis)).data
             number, problem = found["run"], found["problem"]
         else:
-            taken, woken = verification.start(migration, **pressed.said, as_seen=basis)
+            taken, woken = _BEGIN[self.kind](migration, **pressed.said, as_seen=basis)
             number, problem = taken.pk, background.problem(migration, woken)
         notes = [wording.translated(problem)] if problem else []
         return Answer(sentence=self.done() % {"run": number}, notes=notes)
@@ -111,8 +129,8 @@ class _Starting(_Beginning):
     explanation: Promise = gettext_lazy("Workers of the queue do it. You may close this page meanwhile.")
 
     @property
-    def label(self) -> str:  # type: ignore[override]  # by kind
-        return _("Start a backfill") if self.kind is RunKind.BACKFILL else _("Start a validation")
+    def label(self) -> Text:  # type: ignore[override]  # by kind
+        return _STARTS[self.kind]
 
     def form(self, migration: AnyMigration, request: HttpRequest) -> ReasonForm:
         return WorkersForm(request.POST) if self.kind is RunKind.BACKFILL else super().form(migration, request)
@@ -122,7 +140,7 @@ class _Starting(_Beginning):
 
     def would(self, pressed: Pressed, at_hand: AtHand | None) -> Answer:
         if self.kind is not RunKind.BACKFILL:
-            return Answer(sentence=_("Would compare everything in both stores. Neither is changed by it."))
+            return Answer(sentence=str(_WOULD[self.kind]))
         ahead = prospect(pressed.migration, self.request(pressed, None, ""))
         notes = []
         if ahead.given_up is not None:
@@ -133,7 +151,11 @@ class _Starting(_Beginning):
         if rehearsed.expected is not None:
             rows = {"rows": grouped(rehearsed.expected)}
             sentence = _("Would begin a new backfill, of about %(rows)s rows.") % rows
-        return Answer(sentence=sentence, notes=notes, shown=_rehearsal(rehearsed))
+        return Answer(
+            sentence=sentence,
+            notes=notes,
+            shown=[*rehearsal_view.piece(rehearsed), *rehearsal_view.whole(pressed.migration)],
+        )
 
     def done(self) -> str:
         return _("Run %(run)s is started in the background.")
@@ -159,7 +181,7 @@ class _Resuming(ActingOnUnfinished, _Beginning):
         answer = super().would(pressed, at_hand)
         if self.kind is RunKind.BACKFILL and at_hand is not None:
             ahead = prospect(pressed.migration, self.request(pressed, at_hand.run, ""))
-            answer.shown = _rehearsal(
+            answer.shown = rehearsal_view.piece(
                 service.rehearse_a_piece(pressed.migration, ahead.resumed, within=REHEARSING), goes_on=True
             )
         return answer
@@ -192,37 +214,12 @@ class _Retrying(_Resuming):
         return at_hand.can_go_on and at_hand.run.status == RunStatus.FAILED
 
 
-RUN_ACTIONS: tuple[ActingOnRun, ...] = tuple(
-    action(kind) for kind in PERMISSIONS for action in (_Starting, _Resuming, _Retrying, _Pausing, _Cancelling)
+RUN_ACTIONS: tuple[ActingOnRun, ...] = (
+    *(
+        action(kind)
+        for kind in (RunKind.BACKFILL, RunKind.VALIDATION)
+        for action in (_Starting, _Resuming, _Retrying, _Pausing, _Cancelling)
+    ),
+    _Starting(RunKind.REHEARSAL),
+    _Cancelling(RunKind.REHEARSAL),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What the rows that were read would come to.
-
-    Attributes:
-        of: which rows these were.
-    """
-
-    of: str
-    facts: tuple[Fact, ...]
-
-
-def _rehearsal(found: Rehearsed, *, goes_on: bool = False) -> Rehearsal:
-    counters, rows = found.counters, found.counters.rows_read
-    if goes_on:
-        of = ngettext("Of the next %(rows)s row:", "Of the next %(rows)s rows:", rows)
-    elif found.to_the_end:
-        of = ngettext("Of the only row:", "Of all %(rows)s rows:", rows)
-    else:
-        of = ngettext("Of the first %(rows)s row:", "Of the first %(rows)s rows:", rows)
-    return Rehearsal(
-        of=of % {"rows": grouped(rows)},
-        facts=(
-            Fact(_("Would be written"), grouped(counters.written)),
-            Fact(_("The same already"), grouped(counters.unchanged)),
-            Fact(_("Merged into others"), grouped(counters.merged)),
-            Fact(_("Would be quarantined"), grouped(counters.quarantined)),
-        ),
-    )

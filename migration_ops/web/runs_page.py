@@ -19,6 +19,7 @@ from migration_ops.models import Run, RunKind, RunStatus
 from migration_ops.run_listing import AtHand
 from migration_ops.web import wording
 from migration_ops.web.acting_on_run import PERMISSIONS, ActingOnRun, progress_said
+from migration_ops.web.rehearsal_view import would_be
 from migration_ops.web.run_actions import RUN_ACTIONS
 from migration_ops.web.shapes import Fact, grouped, listed
 
@@ -167,15 +168,19 @@ def _view(run: Run, status: str, tone: str, facts: list[Fact], note: str = "") -
 
 def _counts(run: Run) -> list[tuple[str, int]]:
     """What came of it, by what its kind counts."""
-    if run.kind == RunKind.BACKFILL:
-        counters = run_listing.counters_of(run)
-        return [
-            (_("Rows read"), counters.rows_read),
-            (_("Written"), counters.written),
-            (_("The same already"), counters.unchanged),
-            (_("Merged into others"), counters.merged),
-            (_("Quarantined"), counters.quarantined),
-        ]
+    match run.kind:
+        case RunKind.BACKFILL:
+            counters = run_listing.counters_of(run)
+            return [
+                (_("Rows read"), counters.rows_read),
+                (_("Written"), counters.written),
+                (_("The same already"), counters.unchanged),
+                (_("Merged into others"), counters.merged),
+                (_("Quarantined"), counters.quarantined),
+            ]
+        case RunKind.REHEARSAL:
+            counters = run_listing.counters_of(run)
+            return [(_("Rows read"), counters.rows_read), *would_be(counters)]
     found = run.result
     if "legacy_rows" not in found:
         return []

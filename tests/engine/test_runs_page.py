@@ -31,7 +31,8 @@ from tests.notes.stores import LegacyNotes
 
 VERBS = {action.verb for action in RUN_ACTIONS}
 PAUSE, CANCEL, RESUME, RETRY = "backfill-pause", "backfill-cancel", "backfill-resume", "backfill-retry"
-START, VALIDATE = "backfill-start", "validation-start"
+START, VALIDATE, REHEARSE = "backfill-start", "validation-start", "rehearsal-start"
+GIVE_UP_REHEARSAL = "rehearsal-cancel"
 
 
 @pytest.fixture
@@ -153,10 +154,10 @@ def test_a_run_at_work_is_asked_and_the_page_does_not_wait(
 def test_what_nobody_works_on_is_paused_at_once_and_goes_on_as_it_was_started(writing: AnyMigration) -> None:
     assert backfill("start", "--queue", "--workers", "2", "--batch-size", "7")[0] == 0
     client = member("operators")
-    assert offered(writing, VALIDATE) == {PAUSE, CANCEL}
+    assert offered(writing, VALIDATE, REHEARSE) == {PAUSE, CANCEL}
     confirm(client, writing, PAUSE)
     assert Run.objects.get().status == "paused"
-    assert offered(writing, VALIDATE) == {RESUME, CANCEL}
+    assert offered(writing, VALIDATE, REHEARSE) == {RESUME, CANCEL}
     assert "at 0 of about 30 rows" in text(press(client, writing, RESUME))
     assert Run.objects.get().status == "paused"
     assert confirm(client, writing, RESUME).status_code == 302
@@ -168,7 +169,7 @@ def test_what_nobody_works_on_is_paused_at_once_and_goes_on_as_it_was_started(wr
 
 def test_a_run_that_failed_is_tried_again(queued: AnyMigration) -> None:
     Run.objects.update(status="failed", error="The disk is full.")
-    assert offered(queued, VALIDATE) == {RETRY, CANCEL}
+    assert offered(queued, VALIDATE, REHEARSE) == {RETRY, CANCEL}
     assert "The disk is full." in text(page(queued))
     assert confirm(member("operators"), queued, RETRY).status_code == 302
     assert (Run.objects.get().status, Run.objects.get().error) == ("running", "")
@@ -177,7 +178,7 @@ def test_a_run_that_failed_is_tried_again(queued: AnyMigration) -> None:
 def test_a_run_whose_process_is_gone_goes_on_in_the_background(queued: AnyMigration) -> None:
     Run.objects.update(queued=False)
     assert "The process that worked on it is gone." in text(page(queued))
-    assert offered(queued, VALIDATE) == {RESUME, PAUSE, CANCEL}
+    assert offered(queued, VALIDATE, REHEARSE) == {RESUME, PAUSE, CANCEL}
     assert confirm(member("operators"), queued, RESUME).status_code == 302
     assert Run.objects.get().queued
 
@@ -186,7 +187,7 @@ def test_a_run_that_capture_was_off_since_does_not_go_on_and_a_new_one_takes_its
     client = member("operators")
     confirm(client, queued, PAUSE)
     run("UPDATE migration_ops_migrationstate SET capture_since = clock_timestamp()")
-    assert offered(queued, VALIDATE) == {CANCEL, START}
+    assert offered(queued, VALIDATE, REHEARSE) == {CANCEL, START}
     assert "Nothing to do" in text(press(client, queued, RESUME))
     assert "because capture was off since; it is given up" in text(press(client, queued, START))
     confirm(client, queued, START)
@@ -196,7 +197,7 @@ def test_a_run_that_capture_was_off_since_does_not_go_on_and_a_new_one_takes_its
 def test_a_backfill_is_started_after_a_look_that_reads_a_piece_and_writes_nothing(writing: AnyMigration) -> None:
     run("UPDATE legacy_notes SET body = NULL WHERE title = 'n0003'")
     client = member("operators")
-    assert offered(writing) == {START, VALIDATE}
+    assert offered(writing) == {START, VALIDATE, REHEARSE}
     before = digest()
     looked = text(press(client, writing, START))
     assert "Would begin a new backfill, of about 30 rows." in looked
@@ -234,7 +235,7 @@ def test_where_no_backfill_may_run_the_look_says_so(writing: AnyMigration) -> No
     assert 'id="confirm"' not in text(answer)
 
 
-@pytest.mark.parametrize("verb", [START, VALIDATE])
+@pytest.mark.parametrize("verb", [START, VALIDATE, REHEARSE])
 def test_of_two_who_start_at_once_the_second_looks_again(writing: AnyMigration, verb: str) -> None:
     client = member("operators")
     looked = filled_in(press(client, writing, verb))
@@ -267,7 +268,7 @@ def test_progress_alone_is_no_change(queued: AnyMigration) -> None:
 def test_a_validation_is_paused_resumed_and_given_up_in_the_same_way(writing: AnyMigration) -> None:
     assert validate_json("--queue")[0] == 0
     client = member("operators")
-    assert offered(writing, START) == {"validation-pause", "validation-cancel"}
+    assert offered(writing, START, REHEARSE) == {"validation-pause", "validation-cancel"}
     confirm(client, writing, "validation-pause")
     assert Run.objects.get().status == "paused"
     confirm(client, writing, "validation-resume", reason="go")
@@ -281,7 +282,7 @@ def test_a_validation_is_paused_resumed_and_given_up_in_the_same_way(writing: An
 def test_a_validation_in_the_foreground_cannot_be_asked_and_is_not_offered_to(writing: AnyMigration) -> None:
     assert validate_json("--queue")[0] == 0
     runs.reopen(Run.objects.get())
-    assert offered(writing, START) == set()
+    assert offered(writing, START, REHEARSE) == set()
     code, said = validate_json("pause")
     assert (code, "is in the foreground" in said["error"]) == (4, True)
 

@@ -15,7 +15,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from migration_ops import runs
-from migration_ops.backfill import background, report, service
+from migration_ops.backfill import background, rehearsals, report, service
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.report import Report
@@ -64,8 +64,8 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any], partial: Partial) -> Outcome:
         migration = self.migration(options)
         verb = options["verb"]
-        if options["queue"] and (verb not in ("start", "resume") or options["dry_run"]):
-            raise UnusableInput("--queue is for `backfill start` and `backfill resume`, and not for --dry-run.")
+        if options["queue"] and verb not in ("start", "resume"):
+            raise UnusableInput("--queue is for `backfill start` and `backfill resume`.")
         if options["dry_run"] and verb != "start":
             raise UnusableInput(f"--dry-run is for `backfill start`, not for {verb}.")
         if verb == "status":
@@ -75,6 +75,8 @@ class Command(OperatorCommand):
             found = ask(migration, actor=options["actor"], reason=options["reason"])
             return _present(migration, found, ExitCode.DONE)
         request = _request(options)
+        if options["queue"] and options["dry_run"]:
+            return _rehearse_in_background(migration, options)
         if options["queue"]:
             return _present(migration, background.start(migration, request), ExitCode.DONE)
         ended = _ended(migration)
@@ -88,6 +90,17 @@ class Command(OperatorCommand):
                     partial.data.update(_known(migration, ended))
                 raise
         return _present(migration, found, _exit_code(found))
+
+
+def _rehearse_in_background(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
+    for name in ("limit", "source", "restart", "batch_size"):
+        if options[name]:
+            raise UnusableInput(f"A dry run in the background reads everything; leave --{name.replace('_', '-')} out.")
+    run, woken = rehearsals.start(migration, actor=options["actor"], reason=options["reason"])
+    problem = background.problem(migration, woken)
+    data = {**report.describe(migration, run).data, "dry_run": True, "queued": True, "problem": problem}
+    told = f"Dry run {run.pk} is left to the workers; `manage.py migration_status --json` says what it found. {problem}"
+    return Outcome(data, (told.strip(),))
 
 
 def _request(options: Mapping[str, Any]) -> Request:
