@@ -6,15 +6,17 @@ PostgreSQL only; while that or Redis is away it says so, and tries again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import Error, connection
+from django.db import Error, OperationalError, connection
 
 from migration_ops import queue, registry, schedule
 from migration_ops.backfill import background
+from migration_ops.backfill.background import Woken
 from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.exceptions import MigrationOpsError, QueueAway, first_line
@@ -22,6 +24,8 @@ from migration_ops.models import Run, RunStatus
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
 from migration_ops.schedule import Periodically
+
+logger = logging.getLogger(__name__)
 
 _KNOW = "INSERT INTO migration_ops_periodic (name, taken_by, error) VALUES (%s, '', '') ON CONFLICT DO NOTHING"
 
@@ -66,7 +70,7 @@ def tick() -> Tick:
     for migration in registry.all_migrations():
         heartbeat.beat(migration, Role.SCHEDULER)
     for run in _with_workers():
-        woken = background.revive(registry.get(run.migration), run)
+        woken = _revived(run)
         if woken.sent:
             done.woken[run.pk] = woken.sent
         if woken.problem:
@@ -101,6 +105,18 @@ def follow(*, stop: Stop, say: Callable[[str], None], beside: Callable[[], None]
         said = problems
         beside()
         stop.wait(settings().scheduler_interval.total_seconds())
+
+
+def _revived(run: Run) -> Woken:
+    """See after one run; whatever is wrong with it must not keep the others from going on."""
+    try:
+        return background.revive(registry.get(run.migration), run)
+    except OperationalError:
+        raise  # the database is away, for all of them
+    except Exception as error:
+        logger.exception("The scheduler could not see after run %s", run.pk)
+        connection.close_if_unusable_or_obsolete()
+        return Woken(problem=f"It could not be seen after: {first_line(error)}")
 
 
 def _with_workers() -> Iterator[Run]:

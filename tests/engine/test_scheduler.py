@@ -12,12 +12,13 @@ import pytest
 from habits.apps import HabitsConfig
 from migration_ops import schedule, scheduler
 from migration_ops.definition import AnyMigration
-from migration_ops.models import Periodic
+from migration_ops.models import Periodic, Run
 from migration_ops.observe import heartbeat
 from migration_ops.observe.heartbeat import Role
 from migration_ops.schedule import Periodically
+from tests.engine.backfilling import backfill, fill
 from tests.engine.background import Background
-from tests.engine.syncing import command, rows, run
+from tests.engine.syncing import begin_dual_write, command, rows, run
 from tests.engine.waiting import InThread
 
 TIDY = Periodically(name="tidy", every=timedelta(hours=1), job="tests.engine.patient_job.tidy")
@@ -81,6 +82,22 @@ def test_what_redis_did_not_take_stays_due(in_background: Background, tidy: None
     make_due()  # in ten seconds, otherwise
     assert scheduler.tick().queued == ["tidy"]
     assert Periodic.objects.get().error == ""
+
+
+def test_a_run_that_cannot_be_seen_after_keeps_no_other_from_going_on(
+    in_background: Background, notes: AnyMigration, tidy: None
+) -> None:
+    fill(3)
+    begin_dual_write(notes)
+    assert backfill("start", "--queue")[0] == 0
+    assert command("validate_migration", "--queue")[0] == 0
+    in_background.client().flushall()
+    run("UPDATE migration_ops_run SET options = options || '{\"workers\": \"many\"}' WHERE kind = 'backfill'")
+    runs = {each.kind: each.pk for each in Run.objects.all()}
+    done = scheduler.tick()
+    assert done.woken == {runs["validation"]: 1}
+    assert [said.partition(":")[0] for said in done.problems] == [f"Run {runs['backfill']}"]
+    assert done.queued == ["tidy"]
 
 
 def test_it_says_that_it_is_alive(in_background: Background, notes: AnyMigration) -> None:
