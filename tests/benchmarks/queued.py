@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
+
 from habits.migration import boards
 from migration_ops import runs
+from migration_ops.backfill.report import counters_of
 from migration_ops.models import RunKind, RunStatus
 from tests.benchmarks import measure
 from tests.benchmarks.measure import Benchmark
@@ -28,6 +31,11 @@ WRITES = 50
 """Families' writes a second; one request in five reads."""
 
 TRAFFIC = ("--rate", str(WRITES / 0.8), "--write-percent", "80", "--seconds", "15", "--owners", "200", "--json")
+
+DEATHS = 3
+
+REVIVED = 45.0
+"""Seconds after which somebody must have gone on where a worker died."""
 
 DEARER = 2.0
 """So many times as long may a family's write take while a backfill runs."""
@@ -58,6 +66,12 @@ def queued(rows: int) -> Iterator[Benchmark]:
     yield Benchmark(
         "queued_writes_p95", during["write_p95_ms"], "ms", quiet["write_p95_ms"], target=DEARER, more_is_better=False
     )
+    measure.empty_modern()
+    with _background(0) as background:
+        workers = [_worker(background) for _ in range(2)]
+        _start(background, 1)
+        seconds = max(_revival(background, workers) for _ in range(DEATHS))
+    yield Benchmark("queued_revival", seconds, "s", REVIVED, target=1, more_is_better=False)
 
 
 @contextmanager
@@ -65,18 +79,47 @@ def _background(workers: int) -> Iterator[Background]:
     """So many workers of the queue and a scheduler, with a Redis of their own and the site's settings."""
     background = Background()
     try:
-        for command in [("rqworker", "default")] * workers + [("scheduler",), ("sync_changes", "--follow")]:
+        for command in (("scheduler",), ("sync_changes", "--follow")):
             background.run("manage.py", *command, DJANGO_SETTINGS_MODULE="config.settings")
+        for _ in range(workers):
+            _worker(background)
         background.eventually(lambda: len(background.client().smembers("rq:workers")) == workers)
         yield background
     finally:
         background.end()
 
 
+def _worker(background: Background) -> subprocess.Popen[bytes]:
+    return background.run("manage.py", "rqworker", "default", DJANGO_SETTINGS_MODULE="config.settings")
+
+
 def _start(background: Background, workers: int) -> None:
     arguments = ("backfill", "start", "--queue", "--workers", str(workers))
     if background.run("manage.py", *arguments, DJANGO_SETTINGS_MODULE="config.settings").wait(60):
         raise RuntimeError(f"The backfill did not begin: {background.said()[-2000:]}")
+
+
+def _revival(background: Background, workers: list[subprocess.Popen[bytes]]) -> float:
+    """Seconds from the death of the worker that is at the run, and of the process of its job, to the next batch."""
+
+    def at_it() -> list[tuple[subprocess.Popen[bytes], psutil.Process]]:
+        return [(worker, horse) for worker in workers for horse in background.horses(worker)]
+
+    before = _rows_read()
+    background.eventually(lambda: at_it() and _rows_read() > before)
+    ((worker, horse),) = at_it()
+    worker.kill()
+    horse.kill()
+    begun, before = time.perf_counter(), _rows_read()
+    workers.remove(worker)
+    workers.append(_worker(background))
+    background.eventually(lambda: _rows_read() > before)
+    return time.perf_counter() - begun
+
+
+def _rows_read() -> int:
+    run = runs.latest(boards, RunKind.BACKFILL)
+    return 0 if run is None else counters_of(run).rows_read
 
 
 def _has_ended() -> bool:
