@@ -151,6 +151,16 @@ def test_a_run_at_work_is_asked_and_the_page_does_not_wait(
     assert Run.objects.get().status == becomes
 
 
+def test_the_command_asks_before_it_waits_for_whoever_works_on_it(
+    queued: AnyMigration, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MIGRATION_OPS = {"LEASE": timedelta(minutes=5)}
+    take_part()
+    monkeypatch.setattr(runs, "OBEYED", 0.0)
+    code, said, _ = backfill("pause")
+    assert (code, said["status"], said["requested"]) == (0, "running", "pause")
+
+
 def test_what_nobody_works_on_is_paused_at_once_and_goes_on_as_it_was_started(writing: AnyMigration) -> None:
     assert backfill("start", "--queue", "--workers", "2", "--batch-size", "7")[0] == 0
     client = member("operators")
