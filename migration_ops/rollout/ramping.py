@@ -13,7 +13,7 @@ from migration_ops.gates.opening import Passage
 from migration_ops.gates.overrides import Vouching
 from migration_ops.gates.wording import percent as per_cent
 from migration_ops.rollout import forward, plan
-from migration_ops.rollout.turning import Change, refuse_no_percent, turn
+from migration_ops.rollout.turning import Change, insisted, refuse_no_percent, turn
 from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -38,32 +38,40 @@ def set_percent(
     """
     refuse_no_percent(percent)
     vouching = Vouching(actor, reason) if override else None
-    looked_at = state.seen(migration, version)
-    if looked_at.stage is not Stage.RAMP:
+
+    def made(looked_at: State) -> Change:
+        _refuse_off_the_ramp(looked_at)
+        found: tuple[Gate, ...] = ()
+        if percent > looked_at.percent:
+            transitions.refuse_stopped(looked_at)
+            found = opening.look(migration, looked_at, _up(looked_at, percent), vouching=vouching)
+            opening.require(_up(looked_at, percent), found)
+
+        def turned(now: State) -> tuple[State, tuple[Gate, ...]]:
+            after = replace(now, percent=percent)
+            if percent <= now.percent:
+                return after, ()
+            transitions.refuse_stopped(now)
+            return after, opening.pass_through(migration, now, _up(now, percent), vouching=vouching)
+
+        if dry_run:
+            return Change(looked_at, replace(looked_at, percent=percent), found)
+        return turn(migration, looked_at, turned, verb="set", actor=actor, reason=reason)
+
+    at = state.seen(migration, version)
+    return insisted(migration, version, made) if percent <= at.percent else made(at)
+
+
+def _refuse_off_the_ramp(now: State) -> None:
+    if now.stage is not Stage.RAMP:
         raise Refused(
             said(
                 "%(migration)s is at %(stage)s; a percentage of the units reads modern only at %(ramp)s.",
-                migration=migration.name,
-                stage=word(looked_at.stage),
+                migration=now.name,
+                stage=word(now.stage),
                 ramp=word(Stage.RAMP),
             )
         )
-    found: tuple[Gate, ...] = ()
-    if percent > looked_at.percent:
-        transitions.refuse_stopped(looked_at)
-        found = opening.look(migration, looked_at, _up(looked_at, percent), vouching=vouching)
-        opening.require(_up(looked_at, percent), found)
-
-    def turned(now: State) -> tuple[State, tuple[Gate, ...]]:
-        after = replace(now, percent=percent)
-        if percent <= now.percent:
-            return after, ()
-        transitions.refuse_stopped(now)
-        return after, opening.pass_through(migration, now, _up(now, percent), vouching=vouching)
-
-    if dry_run:
-        return Change(looked_at, replace(looked_at, percent=percent), found)
-    return turn(migration, looked_at, turned, verb="set", actor=actor, reason=reason)
 
 
 def _up(now: State, percent: Decimal) -> Passage:

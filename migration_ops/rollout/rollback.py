@@ -6,12 +6,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from migration_ops import state, transitions
+from migration_ops import transitions
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import FenceBusy
 from migration_ops.gates import Gate
 from migration_ops.rollout.switches import refuse_retired
-from migration_ops.rollout.turning import Change, switch, turn
+from migration_ops.rollout.turning import Change, insisted, switch, turn
 from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -45,31 +45,36 @@ def rollback(
         Refused: legacy is retired.
         FenceBusy: at `live`, the stage could not go back yet. Reads are at legacy all the same, by the kill switch.
     """
-    looked_at = state.seen(migration, version)
-    refuse_retired(looked_at)
-    at = Stage.RAMP if looked_at.stage is Stage.LIVE else looked_at.stage
-    back: dict[str, Any] = {
-        "stage": at,
-        "percent": _NOBODY,
-        "canary_percent": _NOBODY,
-        "hold": looked_at.hold or and_hold,
-    }
-    if dry_run:
-        return Change(looked_at, replace(looked_at, **back))
-    now = looked_at
-    if looked_at.stage is Stage.LIVE:
-        now = _back_from_live(migration, looked_at, actor=actor, reason=reason, on_hold=back["hold"])
-    switch_off: dict[str, Any] = {} if looked_at.kill else {"kill": False}
+    threw = False
 
-    def turned(current: State) -> tuple[State, tuple[Gate, ...]]:
-        return replace(current, **{**back, "stage": current.stage, **switch_off}), evidence
+    def made(looked_at: State) -> Change:
+        nonlocal threw
+        refuse_retired(looked_at)
+        back: dict[str, Any] = {
+            "stage": Stage.RAMP if looked_at.stage is Stage.LIVE else looked_at.stage,
+            "percent": _NOBODY,
+            "canary_percent": _NOBODY,
+            "hold": looked_at.hold or and_hold,
+        }
+        if dry_run:
+            return Change(looked_at, replace(looked_at, **back))
+        now = looked_at
+        if looked_at.stage is Stage.LIVE:
+            threw = threw or not looked_at.kill
+            now = _back_from_live(migration, looked_at, actor=actor, reason=reason, on_hold=back["hold"])
+        switch_off: dict[str, Any] = {"kill": False} if threw else {}
 
-    return replace(turn(migration, now, turned, verb=verb, actor=actor, reason=reason), before=looked_at)
+        def turned(current: State) -> tuple[State, tuple[Gate, ...]]:
+            return replace(current, **{**back, "stage": current.stage, **switch_off}), evidence
+
+        return replace(turn(migration, now, turned, verb=verb, actor=actor, reason=reason), before=looked_at)
+
+    return insisted(migration, version, made)
 
 
 def _back_from_live(migration: AnyMigration, at: State, *, actor: str, reason: str, on_hold: bool) -> State:
     """Reads first, and on hold in the same commit: the stage may have to wait for writers."""
-    killed = switch(migration, "kill", actor=actor, reason=reason, version=at.version, kill=True, hold=on_hold).after
+    killed = switch(migration, "kill", actor=actor, reason=reason, looked_at=at, kill=True, hold=on_hold).after
     try:
         return transitions.back(migration, Stage.RAMP, actor=actor, reason=reason, version=killed.version).after
     except FenceBusy as error:

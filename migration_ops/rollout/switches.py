@@ -8,7 +8,7 @@ from migration_ops import state
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import Refused
 from migration_ops.gates import Gate
-from migration_ops.rollout.turning import Change, switch, turn
+from migration_ops.rollout.turning import Change, insisted, switch, turn
 from migration_ops.sentence import said, word
 from migration_ops.stages import Stage
 from migration_ops.state import State
@@ -18,14 +18,19 @@ def hold(
     migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool = False, version: int | None = None
 ) -> Change:
     """Nothing moves forward until somebody takes the hold off."""
-    return switch(migration, "hold", actor=actor, reason=reason, dry_run=dry_run, version=version, hold=True)
+
+    def made(looked_at: State) -> Change:
+        return switch(migration, "hold", actor=actor, reason=reason, dry_run=dry_run, looked_at=looked_at, hold=True)
+
+    return insisted(migration, version, made)
 
 
 def resume(
     migration: AnyMigration, *, actor: str, reason: str = "", dry_run: bool = False, version: int | None = None
 ) -> Change:
     """Take the hold off."""
-    return switch(migration, "resume", actor=actor, reason=reason, dry_run=dry_run, version=version, hold=False)
+    looked_at = state.seen(migration, version)
+    return switch(migration, "resume", actor=actor, reason=reason, dry_run=dry_run, looked_at=looked_at, hold=False)
 
 
 def kill(
@@ -36,9 +41,12 @@ def kill(
     Raises:
         Refused: legacy is retired; there is nothing to go back to this way.
     """
-    looked_at = state.seen(migration, version)
-    refuse_retired(looked_at)
-    return switch(migration, "kill", actor=actor, reason=reason, dry_run=dry_run, version=version, kill=True)
+
+    def made(looked_at: State) -> Change:
+        refuse_retired(looked_at)
+        return switch(migration, "kill", actor=actor, reason=reason, dry_run=dry_run, looked_at=looked_at, kill=True)
+
+    return insisted(migration, version, made)
 
 
 def unkill(

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from migration_ops import conf, guards, history, state
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import UnusableInput
+from migration_ops.exceptions import StageChanged, UnusableInput
 from migration_ops.gates import Gate
 from migration_ops.models import Flag
 from migration_ops.patience import milliseconds
@@ -73,18 +73,32 @@ def turn(
     return Change(before, after, found)
 
 
+def insisted(migration: AnyMigration, version: int | None, make: Callable[[State], Change]) -> Change:
+    """What `make` makes of the state, for what takes back or stops: whoever did not say which state it was decided on
+    wants it whatever others do at the same moment. Each further try means that somebody else's change was committed.
+
+    Raises:
+        StageChanged: there is another version by now than the one that was named.
+    """
+    while True:
+        try:
+            return make(state.seen(migration, version))
+        except StageChanged:
+            if version is not None:
+                raise
+
+
 def switch(
     migration: AnyMigration,
     verb: str,
     *,
     actor: str,
     reason: str,
+    looked_at: State,
     dry_run: bool = False,
-    version: int | None = None,
     **to: Any,
 ) -> Change:
     """Make the row say `to`, whatever it says now: no gate is asked."""
-    looked_at = state.seen(migration, version)
     if dry_run:
         return Change(looked_at, replace(looked_at, **to))
     return turn(migration, looked_at, lambda now: (replace(now, **to), ()), verb=verb, actor=actor, reason=reason)

@@ -6,22 +6,25 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from migration_ops import history, state
+from migration_ops import history, state, transitions
 from migration_ops.definition import AnyMigration, Side
 from migration_ops.exceptions import GateClosed, Refused, StageChanged, UnusableInput
 from migration_ops.gates import Verdict
 from migration_ops.locks import fence_id
 from migration_ops.models import Flag, GateOverride, HistoryEntry
 from migration_ops.rollout import control, plan, ramping, routing
-from migration_ops.rollout.control import Canaries
+from migration_ops.rollout.control import Canaries, Change
 from migration_ops.stages import Stage
+from migration_ops.state import State
 from tests.engine.syncing import go_to_live, run, second_connection
+from tests.engine.waiting import InThread, wait_until
 from tests.notes import schema
 
 ANN: dict[str, Any] = {"actor": "ann"}
@@ -291,6 +294,52 @@ def test_of_20_at_once_one_makes_the_step(ramp: AnyMigration, good_evidence: Non
     assert sorted(answers) == ["late"] * 19 + ["made"]
     assert state.read(ramp).percent == 5
     assert len(percents(ramp)) == 1
+
+
+WAYS_BACK: dict[str, tuple[Callable[..., Change], Callable[[State], bool]]] = {
+    "kill": (control.kill, lambda now: now.kill),
+    "rollback": (control.rollback, lambda now: now.percent == 0),
+    "hold": (control.hold, lambda now: now.hold),
+    "set": (partial(control.set_percent, percent=Decimal(1)), lambda now: now.percent == 1),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_BACK)
+def test_what_takes_back_or_stops_is_done_although_somebody_else_changes_something_meanwhile(
+    ramp: AnyMigration, way: str
+) -> None:
+    control.set_percent(ramp, Decimal(5), **VOUCHED)
+    take_back, is_done = WAYS_BACK[way]
+    with second_connection() as other:
+        other.execute(
+            "UPDATE migration_ops_migrationstate SET canary_header = 'X-Other', version = version + 1 WHERE name = %s",
+            [ramp.name],
+        )
+        asked = InThread(lambda: take_back(ramp, **ANN))
+        blocked = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
+        wait_until(lambda: bool(run(blocked, other.info.backend_pid)))
+        other.commit()
+    assert is_done(asked.outcome().after)
+    now = state.read(ramp)
+    assert is_done(now)
+    assert now.canary_header == "X-Other"
+    assert history.verify().ok
+
+
+def test_from_live_it_goes_back_although_somebody_else_changes_something_meanwhile(
+    shadow: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_to_live(shadow)
+    back = transitions.back
+
+    def after_a_hold(*arguments: Any, **named: Any) -> transitions.Step:
+        monkeypatch.setattr(transitions, "back", back)
+        control.hold(shadow, actor="ben")
+        return back(*arguments, **named)
+
+    monkeypatch.setattr(transitions, "back", after_a_hold)
+    after = control.rollback(shadow, **ANN).after
+    assert (after.stage, after.percent, after.kill, after.hold) == (Stage.RAMP, 0, False, True)
 
 
 def test_what_changes_nothing_writes_nothing(ramp: AnyMigration) -> None:
