@@ -21,6 +21,7 @@ from migration_ops.guards.trigger import (
     no_canaries_truncated,
     no_truncate,
 )
+from migration_ops.stages import Stage
 
 
 def names_any(flag: str) -> str:
@@ -65,9 +66,12 @@ BEGIN
 END
 """
 
+# Switched off or gone, the flag also ends the share of canaries, as a rollback does. At `live` there is no share that
+# could be smaller: what lowers the flag there throws the kill switch, and the percentage stays.
 _FLAG_LOWERED = f"""
 DECLARE
     lowered numeric := 0;
+    off boolean := TG_OP = 'DELETE' OR NOT NEW.everyone;
 BEGIN
     IF pg_trigger_depth() > 1 OR coalesce(current_setting('{RECORDED}', true), '') = 'yes' THEN
         RETURN NULL;
@@ -75,8 +79,11 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.everyone IS NULL THEN
         lowered := coalesce(NEW.percent, 0);
     END IF;
-    UPDATE {STATE} SET percent = lowered, version = version + 1
-     WHERE name = OLD.name AND percent > lowered;
+    UPDATE {STATE} SET version = version + 1,
+           percent = CASE WHEN stage = '{Stage.LIVE}' THEN percent ELSE least(percent, lowered) END,
+           canary_percent = CASE WHEN off THEN 0 ELSE canary_percent END,
+           kill = kill OR stage = '{Stage.LIVE}'
+     WHERE name = OLD.name AND (percent > lowered OR (off AND canary_percent > 0));
     RETURN NULL;
 END
 """

@@ -16,10 +16,12 @@ from django.db import Error, IntegrityError, transaction
 from django.test import RequestFactory
 
 from migration_ops import history, state
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Side
 from migration_ops.models import Flag
-from migration_ops.rollout import control
-from tests.engine.syncing import run
+from migration_ops.rollout import control, routing
+from migration_ops.rollout.control import Canaries
+from migration_ops.stages import Stage
+from tests.engine.syncing import go_to_live, run
 
 
 @pytest.fixture
@@ -95,6 +97,35 @@ def test_lowered_past_the_services_it_counts_at_once_and_is_in_the_history(half:
     assert entry.verb == "changed by SQL"
     assert (entry.evidence["before"]["percent"], entry.evidence["after"]["percent"]) == (50.0, 0.0)
     assert history.verify().ok
+
+
+@pytest.mark.parametrize("how", LOWERED)
+def test_lowered_at_live_it_takes_all_reads_back(shadow: AnyMigration, how: str) -> None:
+    """There is no share that could be smaller."""
+    go_to_live(shadow)
+    control.hold(shadow, actor="ann")  # what a service does makes sure that there is a flag
+    assert Flag.objects.get(name=shadow.name).percent == 100
+    LOWERED[how]()
+    assert routing.of_unit(shadow, "garden").side is Side.LEGACY
+    now = state.read(shadow)
+    assert (now.stage, now.percent, now.kill) == (Stage.LIVE, 100, True)
+    changed = next(entry for entry in history.entries(shadow) if entry.verb == "changed by SQL")
+    assert (changed.evidence["before"]["kill"], changed.evidence["after"]["kill"]) == (False, True)
+    assert history.verify().ok
+
+
+@pytest.mark.parametrize("how", ["command", "everyone", "deleted"])
+def test_switched_off_or_gone_it_ends_the_share_of_canaries_too(ramp: AnyMigration, how: str) -> None:
+    control.canary(ramp, Canaries(percent=Decimal(5)), actor="ann")
+    LOWERED[how]()
+    assert state.read(ramp).canary_percent == 0
+
+
+def test_lowered_it_leaves_the_share_of_canaries(half: AnyMigration) -> None:
+    control.canary(half, Canaries(percent=Decimal(5)), actor="ann")
+    run("UPDATE migration_ops_flag SET percent = 1 WHERE name = 'notes'")
+    now = state.read(half)
+    assert (now.percent, now.canary_percent) == (1, 5)
 
 
 def test_after_waffle_deactivated_it_our_services_go_on(half: AnyMigration) -> None:
