@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "habits.api.middleware.ApiErrors",
+    "habits.readable.TextOnly",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "migration_ops.web.languages.PeopleOnly",
     "django.middleware.common.CommonMiddleware",

@@ -164,3 +164,19 @@ def test_content_in_chunks_is_read_like_any_other_and_refused_beyond_a_megabyte(
     assert put(content + b" " * (5 * 1024 * 1024)).status == 413
     whole = server.send("PUT", week_of(), session, content + b" " * (5 * 1024 * 1024))
     assert whole.status == 413
+
+
+@pytest.mark.parametrize("name", ["%FF", "%ed%a0%80", "%C0%AF", "tom%C3"])
+def test_an_address_that_is_no_text_is_refused(server: Server, parent: Person, name: str) -> None:
+    """Not taken for the name of a child that is written with these very percent signs."""
+    session = session_of(parent)
+    address = f"/api/children/{name}/weeks/2025-07-21"
+    for method, content in (("PUT", json.dumps(WEEK)), ("GET", ""), ("DELETE", "")):
+        answer = server.send(method, address, session, content)
+        assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    assert server.send("GET", f"/children/{name}/", session).status == 400
+
+
+def test_a_child_may_be_named_with_percent_signs(server: Server, parent: Person) -> None:
+    answer = server.send("PUT", "/api/children/%25FF/weeks/2025-07-21", session_of(parent), json.dumps(WEEK))
+    assert (answer.status, json.loads(answer.body)["child"]) == (201, "%FF")
