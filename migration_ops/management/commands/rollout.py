@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -34,11 +34,11 @@ class Command(OperatorCommand):
 
     def configure(self, parser: CommandParser) -> None:
         parser.add_argument("verb", nargs="?", default="status", choices=VERBS)
-        parser.add_argument("value", nargs="?", type=_percent, metavar="PERCENT", help="with set: share of the units")
+        parser.add_argument("value", nargs="?", metavar="PERCENT", help="with set: share of the units")
         parser.add_argument("--override", action="store_true", help="vouch for closed gates, as far as one can")
         parser.add_argument("--header", metavar="NAME", help="with canary: the header by which staff ask for a store")
         parser.add_argument("--cookie", metavar="NAME", help="with canary: the cookie that asks for a store")
-        parser.add_argument("--percent", type=_percent, metavar="P", help="with canary: share of the units")
+        parser.add_argument("--percent", metavar="P", help="with canary: share of the units")
         parser.add_argument("--user", action="append", default=[], metavar="LOGIN", help="with canary: a user by name")
         parser.add_argument("--group", action="append", default=[], metavar="NAME", help="with canary: a group by name")
         parser.add_argument("--off", action="store_true", help="with canary: no canaries any more")
@@ -83,11 +83,15 @@ class Command(OperatorCommand):
         raise ended_by(stop)
 
 
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]+)?|\.[0-9]+)")
+
+
 def _percent(text: str) -> Decimal:
-    try:
-        return Decimal(text.removesuffix("%").strip())
-    except InvalidOperation:
-        raise ArgumentTypeError(f"{text!r} is no percentage from 0 to 100") from None
+    """Written as people write it, for a slip of the finger (`2_0`) that passes for a number moves families."""
+    number = text.removesuffix("%").strip()
+    if not _NUMBER.fullmatch(number):
+        raise UnusableInput(f"{text!r} is no percentage from 0 to 100 with at most two decimals.")
+    return Decimal(number)
 
 
 _BELONGS = {
@@ -130,7 +134,7 @@ def _canary(migration: AnyMigration, options: Mapping[str, Any]) -> Change:
     chosen = Canaries(
         header=options["header"],
         cookie=options["cookie"],
-        percent=options["percent"],
+        percent=None if options["percent"] is None else _percent(str(options["percent"])),
         users=tuple(_user(login) for login in options["user"]),
         groups=tuple(_group(name) for name in options["group"]),
     )
@@ -157,7 +161,7 @@ def _advance(migration: AnyMigration, options: Mapping[str, Any]) -> Change:
 
 
 def _set(migration: AnyMigration, options: Mapping[str, Any]) -> Change:
-    return control.set_percent(migration, options["value"], override=options["override"], **_said(options))
+    return control.set_percent(migration, _percent(options["value"]), override=options["override"], **_said(options))
 
 
 def _plain(service: Callable[..., Change]) -> Callable[[AnyMigration, Mapping[str, Any]], Change]:
