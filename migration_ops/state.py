@@ -137,8 +137,11 @@ def locked(migration: AnyMigration, decided_on: State) -> State:
     Raises:
         StageChanged: there is another one by now.
     """
-    MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
-    now = _found(f"{_STATE} FOR UPDATE", migration.name)
+    for_update = f"{_STATE} FOR UPDATE"
+    now = _found(for_update, migration.name)
+    if now.changed_at is None:  # only then: inserting counts people, also where it conflicts, and a kill waits for none
+        MigrationState.objects.bulk_create([MigrationState(name=migration.name)], ignore_conflicts=True)
+        now = _found(for_update, migration.name)
     if now.version != decided_on.version:
         raise changed(now)
     return now

@@ -37,14 +37,17 @@ BEGIN
         RAISE EXCEPTION 'The version of migration % grows by one; it was %, not %.',
             NEW.name, OLD.version, NEW.version USING ERRCODE = 'check_violation';
     END IF;
-    IF TG_OP <> 'DELETE' THEN
+    -- Looking up and counting names takes its time: a kill, which moves the version, waits for no table of people.
+    IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.version = OLD.version) THEN
         SELECT * INTO face FROM {FLAG} AS flag WHERE flag.name = NEW.name;
         NEW.named := {flag.names_any("face.id")};
-        -- Counting takes its time: a kill, which moves the version, does not wait for it.
-        IF to_jsonb(NEW) ? 'named_people' AND (TG_OP = 'INSERT' OR NEW.version = OLD.version) THEN
+        IF to_jsonb(NEW) ? 'named_people' THEN
             NEW.named_people := {members.named_people("face.id")};
             NEW.people := CASE WHEN NEW.named_people > 0 THEN {members.people()} ELSE 0 END;
-        ELSIF to_jsonb(NEW) ? 'named_people' THEN
+        END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        NEW.named := OLD.named;
+        IF to_jsonb(NEW) ? 'named_people' THEN
             NEW.named_people := OLD.named_people;
             NEW.people := OLD.people;
         END IF;

@@ -24,7 +24,7 @@ from migration_ops.rollout.control import Canaries, Change
 from migration_ops.stages import Stage
 from migration_ops.state import State
 from tests.engine.syncing import go_to_live, run, second_connection
-from tests.engine.waiting import InThread, wait_until
+from tests.engine.waiting import InThread, eventually
 from tests.notes import schema
 
 ANN: dict[str, Any] = {"actor": "ann"}
@@ -229,6 +229,22 @@ def test_rollback_and_kill_wait_for_no_writer(ramp: AnyMigration) -> None:
         assert control.rollback(ramp, **ANN).after.percent == 0
 
 
+def test_rollback_and_kill_wait_for_no_table_of_people(ramp: AnyMigration, people: Any, settings: Any) -> None:
+    """Such as one that is altered at this moment."""
+    settings.MIGRATION_OPS = {"FENCE_TIMEOUT": timedelta(milliseconds=200)}
+    group = Group.objects.create(name="testers")
+    control.canary(ramp, Canaries(users=(people(),), groups=(group,)), **ANN)
+    user = type(people("ben"))
+    tables = [user._meta.db_table, user.groups.through._meta.db_table, Group._meta.db_table]
+    tables += [Flag.users.through._meta.db_table, Flag.groups.through._meta.db_table]
+    with second_connection() as other:
+        other.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        control.kill(ramp, **ANN)
+        control.rollback(ramp, **ANN)
+    now = state.read(ramp)
+    assert (now.kill, now.named, now.named_people) == (True, True, 1)
+
+
 def test_rollback_ends_the_share_of_canaries_and_keeps_those_by_name(ramp: AnyMigration) -> None:
     control.canary(ramp, Canaries(header="X-Modern", percent=Decimal(5)), **ANN)
     control.set_percent(ramp, Decimal(5), **VOUCHED)
@@ -317,7 +333,7 @@ def test_what_takes_back_or_stops_is_done_although_somebody_else_changes_somethi
         )
         asked = InThread(lambda: take_back(ramp, **ANN))
         blocked = "SELECT FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
-        wait_until(lambda: bool(run(blocked, other.info.backend_pid)))
+        eventually(lambda: bool(run(blocked, other.info.backend_pid)))
         other.commit()
     assert is_done(asked.outcome().after)
     now = state.read(ramp)
