@@ -173,6 +173,7 @@ def test_every_json_key_is_documented_and_every_documented_key_is_printed(story:
         ("validate_migration",),
         ("validate_migration", "--repair", "--dry-run"),
         ("rollout", "status"),
+        ("rollout", "history"),
         ("rollout", "advance"),
         ("rollout", "hold", "--dry-run"),
         ("rollout", "self-test", "--processes", "1"),

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from migration_ops import moment, state
 from migration_ops.definition import AnyMigration
 from migration_ops.gates import Verdict
+from migration_ops.management.commands import rollout
 from migration_ops.models import Flag, GateReading, Heartbeat, HistoryEntry
 from tests.engine.syncing import command
 
@@ -173,6 +174,18 @@ def test_the_history_is_told_whole_with_zone_and_overrides_on_any_terminal(
         assert moment.shown(entry.at) in words
         assert "0 % → 5 %" in words
         assert "…" not in told
+
+
+def test_a_history_that_is_longer_says_how_much_of_it_is_not_shown(
+    ramp: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = HistoryEntry.objects.count()
+    assert command("rollout", "history")[1]["history_left_out"] == 0
+    assert "not shown" not in said("history")[1]
+    monkeypatch.setattr(rollout, "MOST_ENTRIES", entries - 1)
+    printed = command("rollout", "history")[1]
+    assert (len(printed["history"]), printed["history_left_out"]) == (entries - 1, 1)
+    assert "1 earlier entry not shown" in said("history")[1]
 
 
 def _status() -> str:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.core.management.base import CommandParser
 from rich.text import Text
 
+from migration_ops import history
 from migration_ops.alerts import Rounds
 from migration_ops.backfill.stop import on_signals
 from migration_ops.definition import AnyMigration
@@ -221,10 +222,19 @@ def _standing_sentences(now: State, data: Mapping[str, Any]) -> list[Text | str]
     return lines
 
 
+MOST_ENTRIES = 1_000
+"""Of the history that are shown, the latest ones."""
+
+
 def _history(migration: AnyMigration) -> Outcome:
     now = standing.look(migration)
-    data = standing.as_dict(migration, now, entries=1_000)
-    return Outcome(data, (history_rows(reversed(data["history"])),))
+    data = standing.as_dict(migration, now, entries=MOST_ENTRIES)
+    earlier = history.entries(migration).count() - len(data["history"])
+    data["history_left_out"] = earlier
+    left_out = (
+        (f"{some(earlier, 'earlier entry', 'earlier entries')} not shown; the admin has all.",) if earlier else ()
+    )
+    return Outcome(data, (*left_out, history_rows(reversed(data["history"]))))
 
 
 def _self_test(migration: AnyMigration, processes: int, *, dry_run: bool) -> Outcome:
