@@ -24,6 +24,7 @@ from migration_ops import registry
 from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import ExitCode, MigrationOpsError
+from migration_ops.management.visible import Visible, visible
 from migration_ops.observe import metrics
 
 _PIPED = 80
@@ -134,7 +135,7 @@ class OperatorCommand(BaseCommand):
             sys.exit(int(outcome.exit_code))
 
     def _failed(self, message: str, exit_code: ExitCode, partial: Partial) -> Outcome:
-        self.stderr.write(message)
+        self.stderr.write(visible(message))
         return Outcome({**partial.data, "error": message}, exit_code=exit_code)
 
     def _rendered(self, parts: tuple[RenderableType, ...]) -> str:
@@ -145,7 +146,8 @@ class OperatorCommand(BaseCommand):
             console.width = _PIPED
         for part in parts:
             # A sentence in a pipe stays one line, so that it can be searched for.
-            console.print(part, soft_wrap=not on_terminal and isinstance(part, str | Text))
+            one_line = not on_terminal and isinstance(part, str | Text)
+            console.print(visible(part) if isinstance(part, str) else Visible(part), soft_wrap=one_line)
         return buffer.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -174,6 +175,19 @@ def test_the_history_is_told_whole_with_zone_and_overrides_on_any_terminal(
         assert moment.shown(entry.at) in words
         assert "0 % → 5 %" in words
         assert "…" not in told
+
+
+@pytest.mark.parametrize("columns", ["60", "300"])
+def test_what_a_person_wrote_gives_the_terminal_no_orders(
+    ramp: AnyMigration, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert command("rollout", "hold", "--actor", "a\x1b[31mnn", "--reason", "x\x1b]0;y\x07\x9bz\x7f\ttab")[0] == 0
+    told = said("history")[1]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told)
+    assert "a␛[31mnn" in told
+    code, _, errors = said("set", "\x1b[2J5")
+    assert (code, "\x1b" in errors) == (2, False)
 
 
 def test_a_history_that_is_longer_says_how_much_of_it_is_not_shown(
