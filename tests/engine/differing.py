@@ -9,6 +9,7 @@ from migration_ops.models import Difference, MigrationState, Run, RunKind, RunSt
 from migration_ops.verify.drift import detect
 from tests.engine.syncing import begin_dual_write, run
 from tests.engine.validating import copy_over, fill
+from tests.engine.waiting import until_alone
 
 
 def damage(notes: AnyMigration) -> None:
@@ -20,6 +21,7 @@ def damage(notes: AnyMigration) -> None:
     run("UPDATE modern_notes SET lines = '{other}' WHERE title = 'n0003'")
     run("DELETE FROM modern_notes WHERE title = 'n0009'")
     run("INSERT INTO modern_notes (notebook, title, lines) VALUES ('zzz', 'extra', '{x}')")
+    until_alone()
     assert detect(notes, actor="test").unsettled == 3
 
 

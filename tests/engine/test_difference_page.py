@@ -22,6 +22,7 @@ from tests.engine.differing import damage, of
 from tests.engine.korean import english_in
 from tests.engine.staff import member, room, text
 from tests.engine.syncing import begin_dual_write, run
+from tests.engine.waiting import until_alone
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ def test_the_page_says_when_drift_was_looked_for_at_what_and_with_what_power(dam
     page = text(member("viewers").get(listed(damaged)))
     assert re.search(r"everything, 10 in all</?.*?There is no earlier comparison", page, flags=re.DOTALL)
     assert "3 new, 0 found again" in page
+    until_alone()
     detect(damaged, actor="test", sample=4)
     page = text(member("viewers").get(listed(damaged)))
     assert re.search(r"\d+ that were touched, \d at random|1 that was touched", page)

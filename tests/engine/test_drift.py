@@ -35,7 +35,7 @@ from migration_ops.verify.severity import ORDER, severity
 from migration_ops.verify.validation import discard, validate
 from tests.engine.syncing import begin_dual_write, go_to_live, go_to_ramp, rows, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
-from tests.engine.waiting import eventually
+from tests.engine.waiting import eventually, until_alone
 from tests.notes import schema
 from tests.notes.note import Note, NoteKey
 
@@ -57,13 +57,8 @@ def compared(notes: AnyMigration) -> AnyMigration:
 
 
 def detect_json(*arguments: str) -> tuple[int, dict[str, Any]]:
-    """Run the command in this process: exit code and its JSON object.
-
-    Begins while no transaction of another database of this server is open: tests that run beside these would make more
-    rows count as touched, for transactions are numbered for all databases alike.
-    """
-    elsewhere = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname <> current_database()"
-    eventually(lambda: not rows(elsewhere))
+    """Run the command in this process: exit code and its JSON object."""
+    until_alone()
     code, out, _ = command("detect_drift", "--json", *arguments)
     return code, json.loads(out)
 

@@ -11,6 +11,8 @@ from django.db import connection
 
 PATIENCE = 20.0
 
+_ELSEWHERE = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname <> current_database()"
+
 
 def eventually(
     condition: Callable[[], Any], *, seconds: float = PATIENCE, evidence: Callable[[], str] = lambda: ""
@@ -29,6 +31,21 @@ def eventually(
         assert time.monotonic() < ended, f"What this test waits for never happened. {evidence()}"
         threading.Event().wait(0.005)
     return answer
+
+
+def until_alone() -> None:
+    """Wait until no transaction of another database of this server is open.
+
+    Transactions are numbered for all databases alike: while tests that run beside these have one open, what is older
+    than theirs cannot be told from what is younger, and drift takes more rows for touched, or everything.
+    """
+    with connection.cursor() as cursor:
+
+        def alone() -> bool:
+            cursor.execute(_ELSEWHERE)
+            return cursor.fetchone() is None
+
+        eventually(alone)
 
 
 class InThread(threading.Thread):
