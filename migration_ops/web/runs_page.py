@@ -184,8 +184,5 @@ def _counts(run: Run) -> list[tuple[str, int]]:
     found = run.result
     if "legacy_rows" not in found:
         return []
-    return [
-        (_("Rows compared"), int(found["legacy_rows"])),
-        (_("Equal"), int(found.get("matched") or 0)),
-        (_("Different"), sum(int(found.get(each) or 0) for each in MISMATCHES)),
-    ]
+    equal, different = int(found.get("matched") or 0), sum(int(found.get(each) or 0) for each in MISMATCHES)
+    return [(_("Compared"), equal + different), (_("Equal"), equal), (_("Different"), different)]

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from migration_ops import conf, runs
 from migration_ops.backfill import dry_run
@@ -312,6 +313,18 @@ def test_ended_runs_are_listed_by_kind_and_page_by_page(writing: AnyMigration) -
     shown = text(client.get(listed, {"kind": "validation", "page": "x"}))
     assert "Equal</dt><dd>30<" in shown
     assert "Rows read" not in shown
+
+
+def test_what_was_compared_is_what_is_equal_and_what_differs(writing: AnyMigration) -> None:
+    """The rows are more: of a document with three of them, and those in quarantine."""
+    result = {"legacy_rows": 44, "matched": 30, "mismatched": 2, "missing_in_modern": 1, "missing_in_legacy": 3}
+    Run.objects.create(
+        migration=writing.name, kind="validation", status="succeeded", started_at=timezone.now(), result=result
+    )
+    shown = text(member("viewers").get(reverse("admin:migration_ops_dashboard_runs", args=[writing.name])))
+    assert "Compared</dt><dd>36<" in shown
+    assert "Equal</dt><dd>30<" in shown
+    assert "Different</dt><dd>6<" in shown
 
 
 def test_the_page_speaks_korean(queued: AnyMigration) -> None:
