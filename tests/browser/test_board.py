@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -94,6 +95,14 @@ def test_every_circle_is_large_enough_for_a_thumb(site: Site) -> None:
         assert len(boxes) == 21
         assert all(box and box["width"] >= 44 and box["height"] >= 44 for box in boxes)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_date_of_the_week_is_not_torn_in_two_lines(site: Site) -> None:
+    """November has the longest name of the weeks whose two days are of one month."""
+    page = site.visit(f"/children/{quote(CHILD)}/weeks/2026-11-23/", language="en")
+    for day in page.locator(".period time").all():
+        assert day.evaluate("day => day.getClientRects().length") == 1, day.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_keys_alone_are_enough(site: Site) -> None:
