@@ -130,6 +130,26 @@ def test_a_difference_is_looked_at_and_repaired_on_a_phone_without_scripts(visit
     assert difference.status == "repaired"
 
 
+def test_words_of_korean_stand_upright_beside_a_long_key_on_a_phone(visit: Visit) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE weeks SET theme = '산' WHERE theme = '바다 탐험'")
+    differ(MONDAY)
+    page = visit(f"{ROOM}differences/", language="ko")
+    page.locator("#whole-difference-look").tap()
+    rows = page.get_by_role("group", name="해당하는 행")
+    expect(rows.get_by_role("row")).to_have_count(2)
+    line = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#content td')).lineHeight)")
+    heads = rows.get_by_role("columnheader").all()
+    assert len(heads) == 5
+    for cell in (*heads, rows.get_by_role("cell", name="보통")):
+        words = cell.evaluate(
+            "cell => { const all = document.createRange(); all.selectNodeContents(cell);"
+            " return all.getBoundingClientRect().height }"
+        )
+        assert words < 2 * line, cell.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
 def leave_a_run_at_hand() -> None:
     """A backfill that somebody paused in the middle."""
     with transaction.atomic():
