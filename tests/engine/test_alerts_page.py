@@ -33,12 +33,17 @@ def acknowledge(migration: AnyMigration, kind: str, number: int, **said: Any) ->
 
 def test_an_open_alert_is_shown_with_the_messages_that_wait(opened: AnyMigration) -> None:  # noqa: F811
     shown = text(listed(opened))
-    assert re.search(r"unacknowledged</h2>\s*<ul", shown)
+    assert re.search(r"Unacknowledged</h2>\s*<ul", shown)
     assert "mail opened" in shown
     assert "waits" in shown
     assert "acknowledge-" not in shown, "who may only look has no button"
     AlertMessage.objects.filter(channel="mail").update(attempts=3, error="The server did not answer.")
     assert "The server did not answer." in text(listed(opened))
+
+
+def test_every_heading_begins_with_a_capital_letter(opened: AnyMigration) -> None:  # noqa: F811
+    headings = re.findall(r"<h2[^>]*>([^<]+)</h2>", text(listed(opened)))
+    assert headings[-3:] == ["Unacknowledged", "Acknowledged", "Resolved"]
 
 
 def test_who_acknowledges_is_named_with_the_reason(opened: AnyMigration) -> None:  # noqa: F811
