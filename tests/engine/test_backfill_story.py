@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connections, transaction
 
 from migration_ops import transitions
@@ -280,6 +282,28 @@ def test_status_says_how_far_it_is_and_whose_it_is(writing: AnyMigration) -> Non
     assert said["ranges"][0]["rows_read"] == 4
     leases.release(lease)
     assert backfill("status")[1]["lease"] is None
+
+
+def test_of_a_run_at_which_nobody_works_no_speed_and_no_time_left_is_told(writing: AnyMigration) -> None:
+    fill(10)
+    unfinished = make_run(writing)
+    unfinished.ranges.filter(number=1).update(counters={"rows_read": 4, "written": 4, "speed": 5.0})
+    Run.objects.update(total=10, queued=True)
+
+    def told() -> str:
+        out = io.StringIO()
+        call_command("backfill", "status", stdout=out)
+        return out.getvalue()
+
+    lease = leases.claim(unfinished.pk, 0, leases.timedelta(seconds=60))
+    assert "less than 2 s" in told()
+    leases.release(lease)
+    nobody = told()
+    assert "rows/s" not in nobody
+    assert "time left" not in nobody
+    assert "40.0 %" in nobody
+    assert "The run waits for a worker of the queue." in nobody
+    assert "backfill status" not in nobody
 
 
 def test_two_at_once_the_second_is_told_by_whom_and_until_when(writing: AnyMigration) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -78,7 +79,8 @@ class Command(OperatorCommand):
         if options["queue"] and options["dry_run"]:
             return _rehearse_in_background(migration, options)
         if options["queue"]:
-            return _present(migration, background.start(migration, request), ExitCode.DONE)
+            opened = _present(migration, background.start(migration, request), ExitCode.DONE)
+            return replace(opened, text=(*opened.text, "`manage.py backfill status` says how far it is."))
         ended = _ended(migration)
         with _bar(self.stderr.isatty()) as show:
             if options["dry_run"]:
@@ -152,8 +154,11 @@ def _present(migration: AnyMigration, found: Report, exit_code: ExitCode) -> Out
     table.add_column(overflow="fold")
     for name in ("status", *report.counted(migration, Counters())):
         table.add_row(name.replace("_", " "), _text(found.data[name]))
+    silent = _AHEAD if found.status not in UNFINISHED else ()
+    if found.status in UNFINISHED and "lease" in found.data and found.data["lease"] is None:
+        silent = _AT_WORK
     for name, (label, said) in _MORE.items():
-        if found.data.get(name) not in (None, "") and not (name in _AHEAD and found.status not in UNFINISHED):
+        if found.data.get(name) not in (None, "") and name not in silent:
             table.add_row(label, said(found.data[name]))
     sentences = [SENTENCES.get(found.status, "")]
     if found.status == RunStatus.RUNNING and found.data.get("queued"):
@@ -173,8 +178,8 @@ def _in_background(found: Report) -> str:
     if problem := found.data.get("problem"):
         return f"The run is open, and begins by itself. {problem}"
     if found.data.get("lease"):
-        return "The run is at work in the background; `manage.py backfill status` says how far it is."
-    return "The run waits for a worker of the queue; `manage.py backfill status` says how far it is."
+        return "The run is at work in the background."
+    return "The run waits for a worker of the queue."
 
 
 def _text(value: Any) -> str:
@@ -187,7 +192,7 @@ _MORE: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "applied": ("changes carried over", _text),
     "dirty_remaining": ("changes that wait", _text),
     "fraction": ("done", lambda fraction: f"{fraction * 100:.1f} %"),
-    "eta_seconds": ("time left", duration),
+    "eta_seconds": ("time left", lambda seconds: str(duration(seconds)) if seconds >= 2 else "less than 2 s"),
     "hold_reason": ("holding back", _text),
     "requested": ("asked to", _text),
     "error": ("error", _text),
@@ -196,6 +201,9 @@ _MORE: Mapping[str, tuple[str, Callable[[Any], str]]] = {
 
 _AHEAD = ("fraction", "eta_seconds")
 """What says nothing any more once a run has ended."""
+
+_AT_WORK = ("rows_per_second", "eta_seconds")
+"""What says nothing while nobody works on a run."""
 
 
 @contextmanager
