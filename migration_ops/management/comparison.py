@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,19 @@ def _percent(rate: float) -> str:
     return "100" if rate == 100 else f"{min(rate, 99.9999):.4f}"
 
 
+def _rounded_up(share: float) -> Decimal:
+    """A share in per cent: a sample proves no less than is said of it, here as in the admin."""
+    return Decimal(str(share * 100)).quantize(Decimal("0.0001"), "ROUND_UP")
+
+
 def _closing(report: Report, first: list[dict[str, Any]], steps: list[Step], written: list[Path]) -> Iterator[Text]:
     validation = report.validation
     for reason in validation.reasons:
         yield Text(f"Incomplete: {reason}", style="yellow")
     if validation.power is not None:
         yield Text(
-            f"Had {validation.power:.4%} or more of them differed, a sample of this size would have shown it with 95 %"
-            " confidence."
+            f"Had {_rounded_up(validation.power)} % or more of them differed, a sample of this size would have shown it"
+            " with 95 % confidence."
         )
     for stray in validation.strays:
         yield Text(f"  {some(stray.rows, 'row')} of {stray.table} that belong to nothing, e.g. id {stray.example}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from migration_ops.definition import AnyMigration, Page
 from migration_ops.models import Run, RunStatus
@@ -44,6 +46,15 @@ def test_a_clean_sample_says_what_it_proves_and_never_passes_for_a_full_validati
     assert data["power"] == pytest.approx(power(20))
     recorded = Run.objects.get()
     assert (recorded.result["sample"], recorded.status) == (20, RunStatus.SUCCEEDED)
+
+
+def test_what_a_sample_proves_is_told_as_elsewhere_and_never_as_more(notes: AnyMigration) -> None:
+    fill(40)
+    copy_over(notes)
+    out = io.StringIO()
+    call_command("validate_migration", "--sample", "20", stdout=out)
+    # 1 - 0.05 ** (1 / 20) is 0.1391083…
+    assert "Had 13.9109 % or more of them differed" in out.getvalue()
 
 
 def test_a_sample_as_large_as_the_store_finds_every_kind_of_difference(notes: AnyMigration) -> None:
