@@ -17,7 +17,7 @@ from django.core.management.base import DjangoHelpFormatter
 
 from habits.migration import boards
 from habits.stores.legacy_verdict import CODES
-from migration_ops import checks, conf, gates, registry
+from migration_ops import checks, conf, gates, registry, schedule
 from migration_ops.backfill import errors
 from migration_ops.exceptions import ExitCode
 from migration_ops.models import QuarantineItem, QuarantineStatus
@@ -203,6 +203,11 @@ def test_the_json_keys_of_the_other_commands_are_documented(db: None, capsys: py
         capsys.readouterr()
         call_command(*command, "--json")
         assert documented_keys(command[0]) == set(json.loads(capsys.readouterr().out)), command
+
+
+def test_what_the_scheduler_does_by_itself_is_documented() -> None:
+    what_else = section((ROOT / "docs/howto/background.md").read_text(), "What else the scheduler does")
+    assert first_column(table_after(what_else, "name")) == sorted(each.name for each in schedule.declared())
 
 
 def test_every_environment_variable_is_documented_and_no_other() -> None:
