@@ -1,4 +1,4 @@
-"""Runs: what was asked of them, who works on them, how far they are. Selectors and services for every kind.
+"""Runs of every kind: which there are, and who speaks for one, from its beginning to its end.
 
 A run of several workers has range 0 for the process that speaks for the whole run; its work is in the ranges from 1 on.
 """
@@ -13,12 +13,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from migration_ops import history
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.lease import Lease
 from migration_ops.conf import settings
 from migration_ops.definition import AnyMigration, Span
-from migration_ops.exceptions import LeaseHeld, Refused, RunChanged
+from migration_ops.exceptions import LeaseHeld, RunChanged
 from migration_ops.models import Run, RunKind, RunRange, RunStatus
 from migration_ops.models.run import UNFINISHED
 from migration_ops.sentence import said, word
@@ -28,16 +27,6 @@ WHOLE_RUN = 0
 
 NOTICED = 0.05
 """Seconds between two looks whether the server has noticed that a process is gone."""
-
-OBEYED = 10.0
-"""Seconds that commands wait until a run is paused or given up; whoever works on it obeys after the step at hand."""
-
-PAUSE = "pause"
-CANCEL = "cancel"
-FAIL = "fail"
-
-WANTED = {PAUSE: RunStatus.PAUSED, CANCEL: RunStatus.CANCELLED, FAIL: RunStatus.FAILED}
-"""What becomes of a run of which this was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +126,8 @@ def open_new(migration: AnyMigration, kind: RunKind, plan: Plan, *, actor: str) 
                 total=plan.total,
             )
     except IntegrityError:
-        sentence = said("Another process has just started a %(kind)s of %(migration)s.", **_named(migration, kind))
-        raise LeaseHeld(sentence) from None
+        named = {"kind": word(kind.value), "migration": migration.name}
+        raise LeaseHeld(said("Another process has just started a %(kind)s of %(migration)s.", **named)) from None
     RunRange.objects.bulk_create(
         [
             RunRange(run=run, number=WHOLE_RUN, side=plan.side),
@@ -219,71 +208,6 @@ def close(opened: Opened, status: RunStatus, *, error: str = "", result: Mapping
     opened.run.refresh_from_db()
 
 
-def ask(migration: AnyMigration, kind: RunKind, what: str, *, actor: str, reason: str = "", as_seen: str = "") -> Run:
-    """Have the unfinished run of this kind pause (`PAUSE`) or give it up (`CANCEL`), after the step at hand.
-
-    Returns at once. Where nobody works on the run it is done by then; otherwise `requested` says what was asked.
-
-    Raises:
-        Refused: there is none, or it is a validation in the foreground, which hears nothing but Ctrl-C.
-        RunChanged: it is not as it was seen (see `refuse_unless_seen`).
-    """
-    run = unfinished(migration, kind)
-    if run is None:
-        raise Refused(said("There is no unfinished %(kind)s of %(migration)s.", **_named(migration, kind)))
-    if kind is not RunKind.BACKFILL and not run.queued and (holder := leases.holder(run.pk)):
-        where = {"run": str(run.pk), "holder": str(holder)}
-        raise Refused(said("Run %(run)s is in the foreground, held by %(holder)s; end it there.", **where))
-    with transaction.atomic():
-        refuse_unless_seen(migration, kind, as_seen)
-        request(run, what)
-        history.append(migration, actor=actor, verb=f"{kind} {what}", reason=reason, evidence={"run": run.pk})
-    return run
-
-
-def wait_until_obeyed(run: Run, what: str, *, seconds: float) -> bool:
-    """Wait until whoever works on this run has done what was asked of it; whether that came to pass.
-
-    Raises:
-        Refused: it ended in another way, with an error.
-    """
-    deadline = time.monotonic() + seconds
-    while run.status == RunStatus.RUNNING and time.monotonic() < deadline:
-        time.sleep(NOTICED)
-        if not leases.holders(run.pk):
-            request(run, what)  # whoever was asked ended or died meanwhile
-        run.refresh_from_db()
-    if run.status not in (RunStatus.RUNNING, WANTED[what], RunStatus.SUCCEEDED):
-        raise Refused(f"Run {run.pk} is {run.status} by now: {run.error}")
-    return run.status != RunStatus.RUNNING
-
-
-def request(run: Run, what: str) -> None:
-    """Ask the process that works on this run to pause or cancel it; it obeys before its next batch.
-
-    `what` is `PAUSE`, `CANCEL` or `FAIL`. Where no living process works on the run, it is done here and now.
-    """
-    if not settle(run, what):
-        Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=what)
-        run.refresh_from_db()
-
-
-def settle(run: Run, what: str, *, error: str = "") -> bool:
-    """Do what was asked of this run, if no living process works on it; whether that is so."""
-    try:
-        with transaction.atomic():
-            taken = leases.claim(run.pk, WHOLE_RUN, settings().lease)
-            refuse_live_workers(run)
-            run.refresh_from_db()
-            if run.status in UNFINISHED:
-                close(Opened(run, taken), WANTED[what], error=error)
-            else:
-                leases.release(taken)  # it has ended by itself
-    except LeaseHeld:
-        return False
-    return True
-
-
 def hand_over(opened: Opened, **options: Any) -> None:
     """Leave this run to the workers of the queue; in the caller's transaction.
 
@@ -295,7 +219,3 @@ def hand_over(opened: Opened, **options: Any) -> None:
     run.options = {**run.options, **options}
     run.save(update_fields=["queued", "attempts", "options"])
     leases.release(opened.lease)
-
-
-def _named(migration: AnyMigration, kind: RunKind) -> dict[str, str]:
-    return {"kind": word(kind.value), "migration": migration.name}

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F
 
-from migration_ops import history, queue, runs
+from migration_ops import history, queue, run_requests, runs
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill import report
 from migration_ops.backfill.opening import open_run
@@ -168,7 +168,7 @@ def revive(migration: AnyMigration, run: Run) -> Woken:
             f"The last {run.attempts} workers died before they got anywhere; the log of the workers may say of what."
             " When that is mended, start it again: it goes on where it stopped."
         )
-        Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=runs.FAIL, error=error)
+        Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(requested=run_requests.FAIL, error=error)
         settle(migration, run)
         return Woken(problem=error)
     return wake(run)
@@ -180,7 +180,7 @@ def settle(migration: AnyMigration, run: Run) -> None:
     if run.status != RunStatus.RUNNING or not run.requested:
         return
     with transaction.atomic():
-        if not runs.settle(run, run.requested, error=run.error):
+        if not run_requests.settle(run, run.requested, error=run.error):
             return
         figures = report.figures(migration, run) if run.kind == RunKind.BACKFILL else {}
         evidence = {"run": run.pk, **figures, "error": run.error}

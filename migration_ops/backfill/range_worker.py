@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from django.db import DatabaseError, Error, connection
 
-from migration_ops import runs
+from migration_ops import run_requests
 from migration_ops.backfill import batch, errors, probe
 from migration_ops.backfill import lease as leases
 from migration_ops.backfill.batch import Job, Place
@@ -39,9 +39,9 @@ class Ending(StrEnum):
 
     DONE = "done"
     LIMIT = "limit"
-    PAUSE = runs.PAUSE
-    CANCEL = runs.CANCEL
-    FAIL = runs.FAIL
+    PAUSE = run_requests.PAUSE
+    CANCEL = run_requests.CANCEL
+    FAIL = run_requests.FAIL
     STOPPED = "stopped"
 
 

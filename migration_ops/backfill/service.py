@@ -1,4 +1,5 @@
-"""Services of the backfill: start or go on, pause, cancel, rehearse. Every one of them writes history."""
+"""Services of the backfill: start or go on, pause, cancel, each with its entry in the history; and rehearse, which
+writes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 
 from django.db import ProgrammingError, transaction
 
-from migration_ops import runs
+from migration_ops import run_requests, runs
 from migration_ops.backfill import completion, dry_run, report
 from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.dry_run import Rehearsed
@@ -65,7 +66,7 @@ def pause(migration: AnyMigration, *, actor: str, reason: str = "") -> Report:
     Raises:
         Refused: there is none.
     """
-    return _ask(migration, runs.PAUSE, actor=actor, reason=reason)
+    return _ask(migration, run_requests.PAUSE, actor=actor, reason=reason)
 
 
 def cancel(migration: AnyMigration, *, actor: str, reason: str = "") -> Report:
@@ -74,7 +75,7 @@ def cancel(migration: AnyMigration, *, actor: str, reason: str = "") -> Report:
     Raises:
         Refused: there is none.
     """
-    return _ask(migration, runs.CANCEL, actor=actor, reason=reason)
+    return _ask(migration, run_requests.CANCEL, actor=actor, reason=reason)
 
 
 def rehearse(migration: AnyMigration, request: Request, *, show: Show | None = None) -> Report:
@@ -137,8 +138,8 @@ def _ask(migration: AnyMigration, what: str, *, actor: str, reason: str) -> Repo
     run = runs.unfinished(migration, RunKind.BACKFILL)
     if run is not None:
         runs.let_the_dead_go(run)
-    run = runs.ask(migration, RunKind.BACKFILL, what, actor=actor, reason=reason)
-    obeyed = runs.wait_until_obeyed(run, what, seconds=runs.OBEYED)
+    run = run_requests.ask(migration, RunKind.BACKFILL, what, actor=actor, reason=reason)
+    obeyed = run_requests.wait_until_obeyed(run, what, seconds=run_requests.OBEYED)
     found = report.describe(migration, run)
     if not obeyed:
         found.data["requested"] = what

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from migration_ops import runs
+from migration_ops import run_requests, runs
 from migration_ops.backfill import background, rehearsals, service
 from migration_ops.backfill.background import Woken
 from migration_ops.backfill.opening import prospect
@@ -42,7 +42,7 @@ class _Asking(ActingOnUnfinished):
         return hears and (run.requested != self.asked or at_hand.is_abandoned)
 
     def act(self, pressed: Pressed, basis: str) -> Answer:
-        run = runs.ask(pressed.migration, self.kind, self.asked, **pressed.said, as_seen=basis)
+        run = run_requests.ask(pressed.migration, self.kind, self.asked, **pressed.said, as_seen=basis)
         return Answer(sentence=self.done(run))
 
     @abstractmethod
@@ -50,7 +50,7 @@ class _Asking(ActingOnUnfinished):
 
 
 class _Pausing(_Asking):
-    what, asked, tone = "pause", runs.PAUSE, "calm"
+    what, asked, tone = "pause", run_requests.PAUSE, "calm"
     label: Promise = gettext_lazy("Pause")
     explanation: Promise = gettext_lazy(
         "It stops after the batch at hand, and goes on from there when somebody says so."
@@ -69,7 +69,7 @@ class _Pausing(_Asking):
 
 
 class _Cancelling(_Asking):
-    what, asked, tone = "cancel", runs.CANCEL, "danger"
+    what, asked, tone = "cancel", run_requests.CANCEL, "danger"
     label: Promise = gettext_lazy("Give up")
     explanation: Promise = gettext_lazy("It ends after the batch at hand, and cannot go on. What it has written stays.")
 

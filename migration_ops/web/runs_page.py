@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from migration_ops import moment, run_listing, runs
+from migration_ops import moment, run_listing, run_requests, runs
 from migration_ops.definition import AnyMigration
 from migration_ops.gates.whole_runs import MISMATCHES
 from migration_ops.models import Run, RunKind, RunStatus
@@ -115,7 +115,7 @@ def _at_hand(migration: AnyMigration, found: AtHand, allowed: list[ActingOnRun])
     buttons = tuple((each, _address(migration, each)) for each in mine if each.offered(found))
     status = str(RunStatus(run.status).label)
     if run.status == RunStatus.RUNNING and run.requested:
-        status = _("asked to pause") if run.requested == runs.PAUSE else _("asked to end")
+        status = _("asked to pause") if run.requested == run_requests.PAUSE else _("asked to end")
     elif run.status == RunStatus.RUNNING and not found.holders:
         status = _("waits for a worker") if run.queued else _("abandoned")
     facts = [Fact(_("How far"), progress_said(progress))]

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from migration_ops import runs
+from migration_ops import run_requests
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Difference, Run, RunKind
 from migration_ops.verify import background as service
@@ -84,17 +84,17 @@ def test_a_worker_that_is_killed_is_replaced(
     assert_found_everything(in_background)
 
 
-@pytest.mark.parametrize(("what", "becomes"), [(runs.PAUSE, "paused"), (runs.CANCEL, "cancelled")])
+@pytest.mark.parametrize(("what", "becomes"), [(run_requests.PAUSE, "paused"), (run_requests.CANCEL, "cancelled")])
 def test_it_is_paused_or_cancelled_also_where_nobody_works_on_it(
     differing: AnyMigration, in_background: Background, what: str, becomes: str
 ) -> None:
     start()
-    assert runs.ask(differing, RunKind.VALIDATION, what, actor="ann").status == becomes
+    assert run_requests.ask(differing, RunKind.VALIDATION, what, actor="ann").status == becomes
     assert command("scheduler", "--once")[1]["woken"] == {}
     in_background.worker()
     in_background.eventually(lambda: "Job OK" in in_background.said())
     assert (Run.objects.get().status, Run.objects.get().result) == (becomes, {})
-    if what == runs.PAUSE:
+    if what == run_requests.PAUSE:
         start()
         assert_found_everything(in_background)
 

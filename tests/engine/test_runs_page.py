@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from migration_ops import conf, runs
+from migration_ops import conf, run_requests, runs
 from migration_ops.backfill import dry_run
 from migration_ops.backfill import lease as leases
 from migration_ops.definition import AnyMigration, Span
@@ -142,7 +142,7 @@ def test_a_run_at_work_is_asked_and_the_page_does_not_wait(
     assert not Run.objects.get().requested
     began = time.monotonic()
     assert confirm(client, queued, verb, reason="rush hour").status_code == 302
-    assert time.monotonic() - began < runs.OBEYED / 2
+    assert time.monotonic() - began < run_requests.OBEYED / 2
     assert says in text(page(queued))
     assert verb not in offered(queued)
     entry = HistoryEntry.objects.get(verb=verb.replace("-", " "))
@@ -157,7 +157,7 @@ def test_the_command_asks_before_it_waits_for_whoever_works_on_it(
 ) -> None:
     settings.MIGRATION_OPS = {"LEASE": timedelta(minutes=5)}
     take_part()
-    monkeypatch.setattr(runs, "OBEYED", 0.0)
+    monkeypatch.setattr(run_requests, "OBEYED", 0.0)
     code, said, _ = backfill("pause")
     assert (code, said["status"], said["requested"]) == (0, "running", "pause")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from migration_ops import runs
+from migration_ops import run_requests
 from migration_ops.backfill import background as waking
 from migration_ops.definition import AnyMigration
 from migration_ops.exceptions import UnusableInput
@@ -18,7 +18,7 @@ from migration_ops.sync import source as sources
 from migration_ops.verify import background
 from migration_ops.verify.validation import empty_summary, validate
 
-ASKED = {"pause": runs.PAUSE, "cancel": runs.CANCEL}
+ASKED = {"pause": run_requests.PAUSE, "cancel": run_requests.CANCEL}
 """What the verbs other than `start` ask of a validation that workers of the queue are at."""
 
 ALONE = ("sample", "source", "seed", "report", "repair", "delete_extras", "dry_run")
@@ -86,8 +86,8 @@ def _asked(migration: AnyMigration, options: dict[str, Any]) -> Outcome:
     if given := _given(options, ("queue", *ALONE)):
         raise UnusableInput(f"{given} is for `validate_migration start`, not for {options['verb']}.")
     what = ASKED[options["verb"]]
-    run = runs.ask(migration, RunKind.VALIDATION, what, actor=options["actor"], reason=options["reason"])
-    obeyed = runs.wait_until_obeyed(run, what, seconds=runs.OBEYED)
+    run = run_requests.ask(migration, RunKind.VALIDATION, what, actor=options["actor"], reason=options["reason"])
+    obeyed = run_requests.wait_until_obeyed(run, what, seconds=run_requests.OBEYED)
     data = {**empty_summary(migration), "differences": [], "run": run.pk, "status": run.status}
     if obeyed:
         return Outcome(data, (f"Validation {run.pk} is {run.status}.",))
