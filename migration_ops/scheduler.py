@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import Error, OperationalError, connection
+from django.db import Error, connection
 
 from migration_ops import queue, registry, schedule
-from migration_ops.backfill import background
+from migration_ops.backfill import background, errors
 from migration_ops.backfill.background import Woken
+from migration_ops.backfill.errors import Kind
 from migration_ops.backfill.stop import Stop
 from migration_ops.conf import settings
 from migration_ops.exceptions import MigrationOpsError, QueueAway, first_line
@@ -111,9 +112,9 @@ def _revived(run: Run) -> Woken:
     """See after one run; whatever is wrong with it must not keep the others from going on."""
     try:
         return background.revive(registry.get(run.migration), run)
-    except OperationalError:
-        raise  # the database is away, for all of them
     except Exception as error:
+        if isinstance(error, Error) and errors.kind(error) is Kind.DISCONNECTED:
+            raise  # the database is away, for all of them
         logger.exception("The scheduler could not see after run %s", run.pk)
         connection.close_if_unusable_or_obsolete()
         return Woken(problem=f"It could not be seen after: {first_line(error)}")

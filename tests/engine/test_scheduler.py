@@ -18,7 +18,7 @@ from migration_ops.observe.heartbeat import Role
 from migration_ops.schedule import Periodically
 from tests.engine.backfilling import backfill, fill
 from tests.engine.background import Background
-from tests.engine.syncing import begin_dual_write, command, rows, run
+from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
 from tests.engine.waiting import InThread
 
 TIDY = Periodically(name="tidy", every=timedelta(hours=1), job="tests.engine.patient_job.tidy")
@@ -95,6 +95,28 @@ def test_a_run_that_cannot_be_seen_after_keeps_no_other_from_going_on(
     run("UPDATE migration_ops_run SET options = options || '{\"workers\": \"many\"}' WHERE kind = 'backfill'")
     runs = {each.kind: each.pk for each in Run.objects.all()}
     done = scheduler.tick()
+    assert done.woken == {runs["validation"]: 1}
+    assert [said.partition(":")[0] for said in done.problems] == [f"Run {runs['backfill']}"]
+    assert done.queued == ["tidy"]
+
+
+def test_a_run_that_somebody_holds_keeps_no_other_from_going_on(
+    in_background: Background, notes: AnyMigration, tidy: None
+) -> None:
+    fill(3)
+    begin_dual_write(notes)
+    assert backfill("start", "--queue")[0] == 0
+    assert command("validate_migration", "--queue")[0] == 0
+    in_background.client().flushall()
+    runs = {each.kind: each.pk for each in Run.objects.all()}
+
+    def with_a_bound() -> scheduler.Tick:
+        run("SET lock_timeout = '50ms'")  # as a role or a database may have it
+        return scheduler.tick()
+
+    with second_connection() as somebody:
+        somebody.execute("SELECT FROM migration_ops_run WHERE kind = 'backfill' FOR UPDATE")
+        done = InThread(with_a_bound).outcome()
     assert done.woken == {runs["validation"]: 1}
     assert [said.partition(":")[0] for said in done.problems] == [f"Run {runs['backfill']}"]
     assert done.queued == ["tidy"]
