@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,12 +59,14 @@ def explain(
         UnusableInput: no reason is given, or one of the ids is unknown or not standing; nothing was written.
         SelectionChanged: they are not as they were `seen`; nothing was written.
         Refused: one is not what it was when it was found; look at it again first. Nothing was written.
+        Unreadable: a store could not be read.
     """
     refuse_unless_explained(reason)
+    found_now = _look_now(migration, ids)
     with transaction.atomic(durable=True):
         found = choice.locked(migration, ids)
         choice.refuse_unless_seen(choice.fingerprint(found), seen)
-        _refuse_if_changed(migration, found)
+        _refuse_if_changed(found, found_now)
         now = timezone.now()
         for each in found:
             each.status, each.explained_at = DifferenceStatus.EXPLAINED, now
@@ -78,10 +80,11 @@ def planned_explanation(migration: AnyMigration, ids: Collection[int]) -> list[D
     """What `explain` would explain, given a reason; changes nothing.
 
     Raises:
-        UnusableInput, Refused: as it would.
+        UnusableInput, Refused, Unreadable: as it would.
     """
+    found_now = _look_now(migration, ids)
     found = choice.chosen(migration, ids)
-    _refuse_if_changed(migration, found)
+    _refuse_if_changed(found, found_now)
     return found
 
 
@@ -120,10 +123,8 @@ def planned_reopening(migration: AnyMigration, ids: Collection[int]) -> list[Dif
     return found
 
 
-def look_again(
-    migration: AnyMigration, ids: Collection[int], *, keep: bool = True, seen: str | None = None
-) -> list[Difference]:
-    """What these differences are now: gone, or there, maybe with other content. With `keep=False` nothing is written.
+def look_again(migration: AnyMigration, ids: Collection[int], *, seen: str | None = None) -> list[Difference]:
+    """Keep what these differences are now: gone, or there, maybe with other content.
 
     Args:
         seen: the fingerprint of what was known of them.
@@ -133,17 +134,26 @@ def look_again(
         SelectionChanged: they are not as they were `seen`; nothing was written.
         Unreadable: a store could not be read.
     """
-    prepare(migration.legacy())
-    keys = [each.key for each in choice.chosen(migration, ids)]
-    found_now = in_snapshot(lambda _: _look_here(migration, keys), 1)
+    found_now = _look_now(migration, ids)
     with transaction.atomic(durable=True):
         found = choice.locked(migration, ids)
         choice.refuse_unless_seen(choice.fingerprint(found), seen)
         for each in found:
             _update(each, found_now[each.key])
-        if keep:
-            for each in found:
-                each.save()
+            each.save()
+    return found
+
+
+def planned_look(migration: AnyMigration, ids: Collection[int]) -> list[Difference]:
+    """What `look_again` would keep; changes and locks nothing.
+
+    Raises:
+        UnusableInput, Unreadable: as it would.
+    """
+    found_now = _look_now(migration, ids)
+    found = choice.chosen(migration, ids)
+    for each in found:
+        _update(each, found_now[each.key])
     return found
 
 
@@ -234,10 +244,9 @@ def _refuse_unless_all_explained(found: Iterable[Difference]) -> None:
             )
 
 
-def _refuse_if_changed(migration: AnyMigration, found: Collection[Difference]) -> None:
-    seen = _look_here(migration, [each.key for each in found])
+def _refuse_if_changed(found: Iterable[Difference], found_now: Mapping[str, Seen]) -> None:
     for each in found:
-        if seen[each.key].digest != each.digest:
+        if found_now[each.key].digest != each.digest:
             raise Refused(
                 said(
                     "Difference %(id)s is not what it was when it was last looked at;"
@@ -255,8 +264,11 @@ def _update(difference: Difference, seen: Seen) -> None:
     lifecycle.describe(difference, seen)
 
 
-def _look_here(migration: AnyMigration, keys: list[str]) -> dict[str, Seen]:
-    return look(migration, migration.legacy(), migration.modern(), keys).seen
+def _look_now(migration: AnyMigration, ids: Collection[int]) -> dict[str, Seen]:
+    """What both stores say at one moment where these differences are, by encoded key."""
+    prepare(migration.legacy())
+    keys = [each.key for each in choice.chosen(migration, ids)]
+    return in_snapshot(lambda _: look(migration, migration.legacy(), migration.modern(), keys).seen, 1)
 
 
 def _remember(migration: AnyMigration, verb: str, found: Iterable[Difference], *, actor: str, reason: str) -> None:

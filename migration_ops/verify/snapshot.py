@@ -14,6 +14,7 @@ from migration_ops.backfill.errors import Backoff, Kind
 from migration_ops.conf import settings
 from migration_ops.exceptions import Unreadable
 from migration_ops.patience import sqlstate
+from migration_ops.sentence import said
 
 Result = TypeVar("Result")
 
@@ -43,8 +44,11 @@ def snapshot() -> Iterator[None]:
         if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
             raise
         raise Unreadable(
-            f"This database role does not see everything ({errors.sentence(error)}), so nothing is proven."
-            " Validate as a role that owns the tables or has BYPASSRLS."
+            said(
+                "This database role does not see everything (%(error)s), so nothing is proven. Validate as a role that"
+                " owns the tables or has `BYPASSRLS`.",
+                error=errors.sentence(error),
+            )
         ) from error
 
 
@@ -69,7 +73,9 @@ def in_snapshot(read: Callable[[int], Result], size: int) -> Result:
             attempt += 1
             if attempt > limits.retries:
                 raise Unreadable(
-                    f"The database did not answer ({errors.sentence(error)}); run it again to go on."
+                    said(
+                        "The database did not answer (%(error)s); run it again to go on.", error=errors.sentence(error)
+                    )
                 ) from error
             connection.close_if_unusable_or_obsolete()
             time.sleep(backoff.delay(attempt, 0))

@@ -65,7 +65,7 @@ class _Looking(_Deciding):
     statuses = STATUSES["standing"]
 
     def planned(self, pressed: Pressed, ids: Sequence[int]) -> list[Difference]:
-        return differences.look_again(pressed.migration, ids, keep=False)
+        return differences.planned_look(pressed.migration, ids)
 
     def decided(self, pressed: Pressed, ids: Sequence[int], seen: str) -> list[Difference]:
         return differences.look_again(pressed.migration, ids, seen=seen)

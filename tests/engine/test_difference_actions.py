@@ -19,6 +19,7 @@ from migration_ops.web.difference_actions import DIFFERENCE_ACTIONS
 from tests.engine.differing import change_again, damage, of
 from tests.engine.staff import address, confirm_rows, hidden, member, text
 from tests.engine.syncing import go_to_ramp, run, second_connection
+from tests.engine.waiting import InThread
 from tests.notes import schema
 from tests.notes.note import NoteKey
 
@@ -199,6 +200,25 @@ def test_whoever_reads_korean_decides_in_korean(damaged: AnyMigration, verb: str
     (sentence,) = re.findall(r'class="sentence">([^<]+)<', page)
     assert re.search("[가-힣]", sentence)
     assert not re.search("[A-Za-z]", sentence)
+
+
+@pytest.mark.parametrize("verb", [LOOK, REPAIR, EXPLAIN])
+def test_where_a_store_cannot_be_read_it_says_so_in_the_language_of_whoever_looks(
+    damaged: AnyMigration, settings: Any, verb: str
+) -> None:
+    settings.MIGRATION_OPS = {"RETRIES": 1, "RETRY_FIRST_DELAY": timedelta(milliseconds=1)}
+    items = {"items": [of("n0003").pk]}
+    client = member("approvers", "ko")
+
+    def impatient() -> Any:
+        run("SET lock_timeout = '20ms'")  # as a role or a database may have it
+        return client.post(address(damaged, verb), items)
+
+    with second_connection() as somebody:
+        somebody.execute("LOCK TABLE modern_notes IN ACCESS EXCLUSIVE MODE")
+        answer = InThread(impatient).outcome()
+    assert answer.status_code == 503
+    assert "데이터베이스가" in text(answer)
 
 
 def test_at_a_stage_without_a_follower_nothing_is_repaired(damaged: AnyMigration) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 from django.utils.timezone import now
 
 from migration_ops import jobs
-from migration_ops.definition import AnyMigration
+from migration_ops.definition import AnyMigration, Batch
 from migration_ops.exceptions import Refused
 from migration_ops.gates import Verdict
 from migration_ops.models import (
@@ -30,9 +31,12 @@ from migration_ops.verify.drift import detect
 from migration_ops.verify.watch import watch
 from tests.engine.differing import backfilled, change_again, damage, of
 from tests.engine.korean import found
-from tests.engine.syncing import begin_dual_write, go_to_live, run
+from tests.engine.syncing import begin_dual_write, go_to_live, run, second_connection
 from tests.engine.validating import command, copy_over, digest, fill, validate_json
+from tests.engine.waiting import InThread
 from tests.notes import schema
+from tests.notes.note import Note, NoteKey
+from tests.notes.stores import LegacyNotes
 
 
 @pytest.fixture(autouse=True)
@@ -334,6 +338,47 @@ def test_what_is_settled_is_thrown_away_after_its_time_and_what_stands_stays(
     assert set(Run.objects.values_list("kind", flat=True)) == {RunKind.VALIDATION, RunKind.DRIFT}
     assert {each.status for each in Difference.objects.all()} == {"confirmed", "explained"}
     assert detect(damaged, actor="test").everything_because == "", "what was compared is still known"
+
+
+def test_a_dry_run_in_the_background_is_thrown_away_after_its_time_once_there_is_a_newer_one(
+    notes: AnyMigration, settings: Any
+) -> None:
+    settings.MIGRATION_OPS = {"RUN_RETENTION": timedelta(days=10)}
+    made = {"migration": "notes", "kind": RunKind.REHEARSAL, "started_at": now()}
+    old, new = (Run.objects.create(**made, status=RunStatus.SUCCEEDED) for _ in range(2))
+    Run.objects.create(**made, status=RunStatus.FAILED)
+    age_everything(9)
+    assert retention.purge() == 0
+    age_everything(11)
+    assert retention.purge() == 1
+    assert (Run.objects.filter(pk=old.pk).exists(), Run.objects.filter(pk=new.pk).exists()) == (False, True)
+
+
+def test_both_stores_are_read_at_one_moment_before_a_difference_is_explained(
+    damaged: AnyMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = LegacyNotes.load
+
+    def overtaken(self: LegacyNotes, keys: Collection[NoteKey], *, lock: bool = False) -> Batch[NoteKey, Note]:
+        batch = load(self, keys, lock=lock)
+        with second_connection() as somebody:
+            somebody.execute("UPDATE modern_notes SET lines = '{mine}' WHERE title = 'n0003'")
+        return batch
+
+    monkeypatch.setattr(LegacyNotes, "load", overtaken)
+    (explained,) = differences.explain(damaged, [of("n0003").pk], actor="ann", reason="known")
+    assert explained.fields[0]["modern"] == "other", "that is what was explained"
+    monkeypatch.undo()
+    assert detect(damaged, actor="test").particulars()["new"] == 1, "and what is there now is not"
+
+
+def test_a_look_waits_for_nobody_who_decides(damaged: AnyMigration) -> None:
+    number = of("n0003").pk
+    with second_connection() as somebody:
+        somebody.execute("SELECT FROM migration_ops_difference FOR UPDATE")
+        (seen,) = InThread(lambda: differences.planned_look(damaged, [number])).outcome()
+    assert (seen.pk, seen.status) == (number, DifferenceStatus.CONFIRMED)
+    assert of("n0003").status == DifferenceStatus.NEW, "nothing is kept"
 
 
 def test_what_a_file_differs_in_is_no_open_difference_of_the_stores(damaged: AnyMigration) -> None:

@@ -116,7 +116,7 @@ def _repaired(migration: AnyMigration, done: Repair, *, dry_run: bool) -> Outcom
 def _decide(migration: AnyMigration, verb: str, ids: list[int], options: Mapping[str, Any]) -> list[Difference]:
     actor, reason, dry_run = options["actor"], options["reason"], options["dry_run"]
     if verb == "look":
-        return differences.look_again(migration, ids, keep=not dry_run)
+        return differences.planned_look(migration, ids) if dry_run else differences.look_again(migration, ids)
     if verb == "explain":
         if dry_run:
             differences.refuse_unless_explained(reason)
