@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, OperationalError, ProgrammingError
@@ -23,8 +23,8 @@ from rich.text import Text
 from migration_ops import registry
 from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration
-from migration_ops.exceptions import ExitCode, MigrationOpsError
-from migration_ops.management.visible import Visible, visible
+from migration_ops.exceptions import ExitCode, MigrationOpsError, first_line
+from migration_ops.management.visible import Visible, VisibleOutput, visible
 from migration_ops.observe import metrics
 
 _PIPED = 80
@@ -113,6 +113,7 @@ class OperatorCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         partial = Partial()
+        self.stderr = VisibleOutput(cast(TextIO, self.stderr))
         try:
             with _terminable():
                 outcome = self.run(options, partial)
@@ -135,7 +136,7 @@ class OperatorCommand(BaseCommand):
             sys.exit(int(outcome.exit_code))
 
     def _failed(self, message: str, exit_code: ExitCode, partial: Partial) -> Outcome:
-        self.stderr.write(visible(message))
+        self.stderr.write(message)
         return Outcome({**partial.data, "error": message}, exit_code=exit_code)
 
     def _rendered(self, parts: tuple[RenderableType, ...]) -> str:
@@ -159,12 +160,12 @@ def _system_user() -> str:
 
 
 def _database_sentence(error: DatabaseError) -> str:
-    first_line = str(error).strip().split("\n", 1)[0]
-    if isinstance(error, ProgrammingError) and "does not exist" in first_line:
-        return f"The database is not what this version expects ({first_line}). Run `manage.py migrate` first."
+    why = first_line(error)
+    if isinstance(error, ProgrammingError) and "does not exist" in why:
+        return f"The database is not what this version expects ({why}). Run `manage.py migrate` first."
     if isinstance(error, OperationalError):
-        return f"The database did not do it ({first_line}). Nothing was left half done; try again."
-    return f"The database refused ({first_line})."
+        return f"The database did not do it ({why}). Nothing was left half done; try again."
+    return f"The database refused ({why})."
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.core.management.base import OutputWrapper
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 
@@ -18,6 +20,15 @@ _ORDERS = {
 def visible(text: str) -> str:
     """The text with a sign for each control character but the end of a line."""
     return text.translate(_ORDERS)
+
+
+class VisibleOutput(OutputWrapper):
+    """Writes to where a command says what is wrong, and nothing but visible text."""
+
+    def write(  # type: ignore[override]  # as Django's own
+        self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
+    ) -> None:
+        super().write(visible(msg), style_func, ending)
 
 
 @dataclass(frozen=True, slots=True)

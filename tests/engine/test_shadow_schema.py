@@ -141,6 +141,14 @@ def test_a_violated_constraint_is_named_with_an_example_and_the_others_are_valid
     assert run("validate")[0] == 0
 
 
+@pytest.mark.usefixtures("library")
+def test_what_stands_in_a_row_gives_the_terminal_no_orders() -> None:
+    execute("ALTER TABLE books ADD COLUMN title text")
+    execute("UPDATE books SET shelf_id = 77, title = %s WHERE id = 42", "a \x9b2J book")
+    errors = run("validate")[2]
+    assert ("a \ufffd2J book" in errors, "\x9b" in errors) == (True, False)
+
+
 def test_a_table_in_use_is_reported_with_its_user_and_nobody_waits_behind_for_long(library: AnyMigration) -> None:
     with closing(psycopg.connect(database_url(), application_name="long reader")) as reader:
         reader.execute("LOCK TABLE books IN ROW EXCLUSIVE MODE")

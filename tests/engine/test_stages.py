@@ -202,8 +202,8 @@ def test_watching_shows_the_stage_anew_until_it_is_interrupted(notes: AnyMigrati
     )
     try:
         read_until(ours, "is at off")
-        transitions.advance(notes, actor="ann")
-        read_until(ours, "is at dual_write")
+        transitions.advance(notes, actor="ann\x1b]0;y\x07", reason="the end")
+        shown = read_until(ours, "is at dual_write") + read_until(ours, "the end")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     finally:
@@ -212,13 +212,15 @@ def test_watching_shows_the_stage_anew_until_it_is_interrupted(notes: AnyMigrati
     assert process.returncode == 130
     assert b"Traceback" not in err
     assert rows("SELECT 1") == [(1,)]
+    assert ("ann␛]0;y" in plain(shown), "\x1b]" in shown) == (True, False), "a name gives the terminal no orders"
 
 
-def read_until(descriptor: int, text: str) -> None:
+def read_until(descriptor: int, text: str) -> str:
     """Read until these words were shown, whatever colours are between them."""
     seen = ""
     while text.replace(" ", "") not in plain(seen):
         seen += os.read(descriptor, 65536).decode(errors="replace")
+    return seen
 
 
 def plain(shown: str) -> str:

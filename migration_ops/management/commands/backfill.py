@@ -27,6 +27,7 @@ from migration_ops.exceptions import ExitCode, MigrationOpsError, UnusableInput
 from migration_ops.gates.wording import duration
 from migration_ops.management.base import OperatorCommand, Outcome, Partial
 from migration_ops.management.presentation import some
+from migration_ops.management.visible import visible
 from migration_ops.models import RunKind, RunStatus
 from migration_ops.models.run import UNFINISHED
 
@@ -219,7 +220,7 @@ def _bar(on_terminal: bool) -> Iterator[Show | None]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]:,.0f} rows/s"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[reason]}"),
+        TextColumn("{task.fields[reason]}", markup=False),
     )
     with ProgressBar(*columns, console=Console(file=sys.stderr), auto_refresh=False) as bar:
         task = bar.add_task("Backfill", total=None, speed=0.0, reason="")
@@ -230,7 +231,7 @@ def _bar(on_terminal: bool) -> Iterator[Show | None]:
                 completed=progress.counters.rows_read,
                 total=progress.total,
                 speed=progress.speed,
-                reason=progress.hold_reason,
+                reason=visible(progress.hold_reason),
                 refresh=True,
             )
 

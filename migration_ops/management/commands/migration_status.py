@@ -18,6 +18,7 @@ from migration_ops.exceptions import ExitCode, UnusableInput, first_line
 from migration_ops.gates.wording import duration
 from migration_ops.management.base import OperatorCommand, Outcome, Partial, Terminated
 from migration_ops.management.presentation import gate_rows, history_rows, some, stage_sentences, when
+from migration_ops.management.visible import Visible
 
 
 class Command(OperatorCommand):
@@ -53,10 +54,10 @@ def _watched(migration: AnyMigration) -> Outcome:
 
 def _look(migration: AnyMigration) -> RenderableType:
     try:
-        return Group(*_rendered(overview.everything(migration)))
+        return Visible(Group(*_rendered(overview.everything(migration))))
     except DatabaseError as error:
         connection.close()
-        return Text.assemble(("The database does not answer:", "red"), f" {first_line(error)}")
+        return Visible(Text.assemble(("The database does not answer:", "red"), f" {first_line(error)}"))
 
 
 def _rendered(shown: Mapping[str, Any]) -> tuple[RenderableType, ...]:
