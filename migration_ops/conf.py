@@ -85,7 +85,7 @@ class Settings:
         drift_repair: what becomes of differences that drift detection found in the background: `never` leaves them to
             people; `authority` makes the follower say what the store in authority says, unless that has less.
         difference_retention: differences that were repaired or went away longer ago are thrown away.
-        run_retention: so are validations and drift runs that ended longer ago and of which nothing is left.
+        run_retention: so are validations, drift runs and rehearsals that ended longer ago and of which nothing is left.
         report_differences: differences shown in the JSON output; all of them are kept in the database.
         preflight_idle_transaction: a session that idles in a transaction for longer is worth a warning.
         preflight_free_space: bytes that should be free on the database's disk, where that can be seen.

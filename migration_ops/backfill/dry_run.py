@@ -12,7 +12,7 @@ from migration_ops.backfill.counters import Counters
 from migration_ops.backfill.progress import Progress
 from migration_ops.backfill.stop import Stop
 from migration_ops.definition import AnyMigration, Page, RowStore, Saved, Span
-from migration_ops.preparation import prepare
+from migration_ops.preparation import nobody_waits, prepare
 
 PAGE = 500
 """Rows a page; nothing is locked, so nobody waits."""
@@ -81,13 +81,22 @@ def rehearse(
 
 
 def pages(
-    migration: AnyMigration, legacy: RowStore[Any, Any], span: Span, *, limit: int | None = None
+    migration: AnyMigration,
+    legacy: RowStore[Any, Any],
+    span: Span,
+    *,
+    limit: int | None = None,
+    working: Callable[[], None] = nobody_waits,
 ) -> Iterator[tuple[Page[Any, Any], Saved]]:
     """The pages of this span, or of its first `limit` rows, each read in a read-only transaction, and what would become
-    of its documents."""
+    of its documents.
+
+    Args:
+        working: called while the store prepares itself before a page, see `preparation.prepare`.
+    """
     cursor, going, read = span.after, True, 0
     while going and (rows := PAGE if limit is None else min(PAGE, limit - read)) > 0:
-        prepare(legacy)
+        prepare(legacy, working)
         with transaction.atomic():
             _read_only()
             page = legacy.scan(Span(cursor, span.until), rows)

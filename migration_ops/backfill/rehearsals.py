@@ -22,7 +22,6 @@ from migration_ops.definition import AnyMigration, Side, Span
 from migration_ops.exceptions import first_line
 from migration_ops.failpoints import failpoint, label
 from migration_ops.models import Run, RunKind, RunRange, RunStatus
-from migration_ops.preparation import prepare
 from migration_ops.runs import Opened, Plan
 
 NOTED = label("rehearsal_noted")
@@ -78,8 +77,8 @@ def _work(migration: AnyMigration, stop: Stop, opened: Opened) -> None:
 
 def _read(migration: AnyMigration, opened: Opened, each: RunRange, stop: Stop) -> None:
     legacy, began = migration.legacy(), time.monotonic()
-    prepare(legacy, partial(leases.renew, opened.lease))
-    for page, saved in dry_run.pages(migration, legacy, Span(each.cursor or each.after, each.until)):
+    span, keep_lease = Span(each.cursor or each.after, each.until), partial(leases.renew, opened.lease)
+    for page, saved in dry_run.pages(migration, legacy, span, working=keep_lease):
         each.counters = Counters.of(each.counters).plus(page, saved).stored()
         each.cursor, each.done = page.cursor, page.cursor is None
         worked, began = time.monotonic() - began, time.monotonic()

@@ -96,9 +96,12 @@ class Command(OperatorCommand):
 
 
 def _rehearse_in_background(migration: AnyMigration, options: Mapping[str, Any]) -> Outcome:
-    for name in ("limit", "source", "restart", "batch_size"):
-        if options[name]:
-            raise UnusableInput(f"A dry run in the background reads everything; leave --{name.replace('_', '-')} out.")
+    for name, usual in (("limit", None), ("source", None), ("restart", False), ("batch_size", None), ("workers", 1)):
+        if options[name] != usual:
+            raise UnusableInput(
+                "A dry run in the background reads everything, one worker at a time;"
+                f" leave --{name.replace('_', '-')} out."
+            )
     run, woken = rehearsals.start(migration, actor=options["actor"], reason=options["reason"])
     problem = background.problem(migration, woken)
     data = {**report.describe(migration, run).data, "dry_run": True, "queued": True, "problem": problem}
