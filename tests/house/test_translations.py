@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gettext
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -109,6 +110,12 @@ def test_nothing_is_translated_that_nobody_says(catalogue: polib.POFile) -> None
     said = {message[0] for message in messages()}
     assert [entry.msgid for entry in catalogue if entry.msgid not in said] == []
     assert catalogue.obsolete_entries() == []
+
+
+def test_no_message_is_there_twice(catalogue: polib.POFile) -> None:
+    """gettext's own tools refuse such a catalogue, and of two translations nobody knows which one is said."""
+    there = Counter((entry.msgctxt, entry.msgid) for entry in catalogue)
+    assert [msgid for (_, msgid), number in there.items() if number > 1] == []
 
 
 def test_a_translation_fills_in_what_the_original_fills_in(catalogue: polib.POFile) -> None:
