@@ -106,8 +106,7 @@ def _revival(background: Background, workers: list[subprocess.Popen[bytes]]) -> 
         return [(worker, horse) for worker in workers for horse in background.horses(worker)]
 
     before = _rows_read()
-    background.eventually(lambda: at_it() and _rows_read() > before)
-    ((worker, horse),) = at_it()
+    ((worker, horse),) = background.eventually(lambda: _rows_read() > before and at_it())
     worker.kill()
     horse.kill()
     begun, before = time.perf_counter(), _rows_read()
