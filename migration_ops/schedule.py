@@ -1,6 +1,6 @@
 """What is to be done again and again: declared by whoever knows of it, read by the scheduler.
 
-    schedule.declare(Periodically("weekly_reports", every=timedelta(hours=6), job="habits.jobs.make_weekly_reports"))
+    schedule.declare(Periodically(name="tidy", every=timedelta(hours=1), job="shop.jobs.tidy"))
 
 An app declares its own in `ready()`, so that the engine need not know of it.
 """
