@@ -100,5 +100,9 @@ class Migration(Generic[KeyT, DocumentT]):
     def store(self, side: Side) -> Store[KeyT, DocumentT]:
         return self.legacy() if side is Side.LEGACY else self.modern()
 
+    def key_in_words(self, key: KeyT) -> str:
+        """What people call the document of this key: its parts in a row."""
+        return " · ".join(self.describe_key(key).values())
+
 
 AnyMigration = Migration[Any, Any]

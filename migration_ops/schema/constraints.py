@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from django.db import DatabaseError, IntegrityError, connection
 
 from migration_ops.definition import AnyMigration, ForeignKey
-from migration_ops.exceptions import TableBusy
+from migration_ops.exceptions import TableBusy, first_line
 from migration_ops.patience import sqlstate
 from migration_ops.schema import lock_safe
 
@@ -87,7 +87,7 @@ def validate(migration: AnyMigration) -> list[Constraint]:
             _add(key)
         except (DatabaseError, TableBusy) as error:
             if not _added_meanwhile(error):
-                problems[key.table, key.name] = _first_line(error)
+                problems[key.table, key.name] = first_line(error)
     for constraint in constraints(migration):
         place = constraint.table, constraint.name
         if constraint.validated or place in problems:
@@ -95,9 +95,9 @@ def validate(migration: AnyMigration) -> list[Constraint]:
         try:
             _validate(constraint)
         except IntegrityError as error:
-            problems[place] = f"{_first_line(error)}; {_example(migration, constraint)}"
+            problems[place] = f"{first_line(error)}; {_example(migration, constraint)}"
         except (DatabaseError, TableBusy) as error:
-            problems[place] = _first_line(error)
+            problems[place] = first_line(error)
     return [
         replace(constraint, problem=problems.get((constraint.table, constraint.name), ""))
         for constraint in constraints(migration)
@@ -154,7 +154,3 @@ def _example(migration: AnyMigration, constraint: Constraint) -> str:
 def _added_meanwhile(error: Exception) -> bool:
     """Whether somebody else, who validates as well, was faster."""
     return isinstance(error, DatabaseError) and sqlstate(error) == _DUPLICATE_OBJECT
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -83,4 +83,4 @@ def beyond(pressed: Pressed, ids: Sequence[int]) -> list[str]:
 
 def name_of(migration: AnyMigration, key: str) -> str:
     """The document of this encoded key, in words."""
-    return " · ".join(migration.describe_key(migration.decode_key(key)).values())
+    return migration.key_in_words(migration.decode_key(key))

@@ -6,7 +6,11 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.http import HttpRequest
+
+from migration_ops.definition import AnyMigration
 from migration_ops.web.acting import Acting, Answer, Pressed
+from migration_ops.web.forms import ReasonForm
 from migration_ops.web.shapes import listed
 
 
@@ -14,6 +18,7 @@ class ActingOnPage(Acting):
     """A button of such a page."""
 
     template = "migration_ops/page_action.html"
+    form_class: ClassVar[type[ReasonForm]] = ReasonForm
     page: ClassVar[str]
     """The page's name in addresses."""
 
@@ -21,6 +26,9 @@ class ActingOnPage(Acting):
     @abstractmethod
     def page_title(self) -> str:
         """What the page is called."""
+
+    def form(self, migration: AnyMigration, request: HttpRequest) -> ReasonForm:
+        return self.form_class(request.POST)
 
     def home(self, pressed: Pressed) -> str:
         return listed(pressed.migration, self.page)

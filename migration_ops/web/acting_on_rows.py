@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from django.http import HttpRequest
-
-from migration_ops.definition import AnyMigration
 from migration_ops.web.acting import Pressed
 from migration_ops.web.acting_on_page import ActingOnPage
 from migration_ops.web.row_forms import RowsForm
@@ -34,9 +31,6 @@ class ActingOnRows(ActingOnPage):
 
     template = "migration_ops/rows_action.html"
     form_class: ClassVar[type[RowsForm]] = RowsForm
-
-    def form(self, migration: AnyMigration, request: HttpRequest) -> RowsForm:
-        return self.form_class(request.POST)
 
     def home(self, pressed: Pressed) -> str:
         said = pressed.form.data.get("listed", "")

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -17,7 +16,6 @@ from migration_ops.models import RunKind
 from migration_ops.run_listing import AtHand
 from migration_ops.web.acting import Answer, Pressed
 from migration_ops.web.acting_on_page import ActingOnPage
-from migration_ops.web.forms import ReasonForm
 from migration_ops.web.shapes import grouped
 
 PERMISSIONS: Mapping[RunKind, str] = {
@@ -46,9 +44,6 @@ class ActingOnRun(ActingOnPage):
     @property
     def page_title(self) -> str:
         return _("Runs")
-
-    def form(self, migration: AnyMigration, request: HttpRequest) -> ReasonForm:
-        return ReasonForm(request.POST)
 
     def basis(self, migration: AnyMigration) -> str:
         return runs.seen(runs.standing(migration, self.kind))

@@ -17,6 +17,7 @@ from migration_ops.verify import difference_listing
 from migration_ops.verify.compare import Kind
 from migration_ops.verify.difference_listing import SHOWABLE, UNJUDGED, Filter, Group
 from migration_ops.web import difference_actions, drift_facts, sides, wording
+from migration_ops.web.acting_on_differences import name_of
 from migration_ops.web.drift_action import LOOK_FOR_DRIFT
 from migration_ops.web.shapes import Line, Table, count, grouped, listed
 from migration_ops.web.wording import Text
@@ -149,7 +150,7 @@ def _view(migration: AnyMigration, found: Difference) -> DifferenceView:
     paths = [str(each["path"]) for each in found.fields]
     return DifferenceView(
         found=found,
-        key=" · ".join(migration.describe_key(migration.decode_key(found.key)).values()),
+        key=name_of(migration, found.key),
         link=reverse("admin:migration_ops_dashboard_difference", args=[migration.name, found.pk]),
         kind=str(wording.KINDS.get(found.kind, found.kind)),
         severity=wording.severity(found.severity or UNJUDGED),

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from migration_ops.definition import AnyMigration
 from migration_ops.verify import look_now
 from migration_ops.verify.look_now import Prospect
 from migration_ops.web import wording
 from migration_ops.web.acting import Answer, Pressed
 from migration_ops.web.acting_on_page import ActingOnPage
-from migration_ops.web.forms import ReasonForm
 
 
 class _LookingForDrift(ActingOnPage):
@@ -30,9 +27,6 @@ class _LookingForDrift(ActingOnPage):
     @property
     def page_title(self) -> str:
         return _("Differences")
-
-    def form(self, migration: AnyMigration, request: HttpRequest) -> ReasonForm:
-        return ReasonForm(request.POST)
 
     def look(self, pressed: Pressed) -> Answer:
         found = look_now.prospect(pressed.migration)

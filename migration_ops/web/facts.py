@@ -53,9 +53,6 @@ def _people(now: State) -> Fact:
     return Fact(_("people named as canaries"), sentence % filled, tone="bad" if canaries.too_many(now) else "")
 
 
-_TONES = {"succeeded": "good", "failed": "bad", "cancelled": "unsure", "paused": "unsure"}
-
-
 def _run_link(run: Mapping[str, Any]) -> str:
     return reverse("admin:migration_ops_run_change", args=[run["run"]])
 
@@ -76,7 +73,7 @@ def backfill(room: Room) -> list[Fact]:
             "share": wording.percent(round(Decimal(str(run["share"])) * 100, 1)),
         }
     note = run["hold_reason"] or run["error"]
-    return [Fact(label, f"{_status(run)}: {progress}", _run_link(run), _TONES.get(run["status"], ""), note)]
+    return [Fact(label, f"{_status(run)}: {progress}", _run_link(run), wording.RUN_TONES.get(run["status"], ""), note)]
 
 
 def validation(room: Room) -> list[Fact]:
@@ -110,7 +107,7 @@ def _comparison(room: Room, run: Mapping[str, Any] | None, label: str, none: str
             "unequal": grouped(unequal),
             "compared": grouped(compared),
         }
-    tone = "bad" if unequal > int(result.get("explained") or 0) else _TONES.get(run["status"], "")
+    tone = "bad" if unequal > int(result.get("explained") or 0) else wording.RUN_TONES.get(run["status"], "")
     return [Fact(label, said, _run_link(run), tone, run["error"])]
 
 

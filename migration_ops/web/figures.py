@@ -109,7 +109,7 @@ def live(room: Room) -> Live:
         facts=(*facts.backfill(room), *facts.validation(room), *facts.waiting(room)),
         quarantine=tables.quarantine(room),
         blocked=tuple(
-            (" · ".join(room.migration.describe_key(key).values()), wording.translated(why))
+            (room.migration.key_in_words(key), wording.translated(why))
             for key, why in list(room.way_back.blocked.items())[:10]
         ),
         switches=tuple(_switch(each) for each in room.switches),

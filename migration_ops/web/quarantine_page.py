@@ -128,7 +128,7 @@ def _row(migration: AnyMigration, found: Detailed) -> RowView:
     key, inspect = "", ""
     if found.key is not None:
         inspect = page_address(migration, "inspect", key=found.key)
-        key = " · ".join(migration.describe_key(migration.decode_key(found.key)).values())
+        key = migration.key_in_words(migration.decode_key(found.key))
     return RowView(
         found=found,
         key=key,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +24,6 @@ from migration_ops.web.shapes import Fact, grouped, listed
 
 PAGE = 20
 """Runs a page."""
-
-TONES: Mapping[str, str] = {
-    RunStatus.SUCCEEDED: "good",
-    RunStatus.FAILED: "bad",
-    RunStatus.CANCELLED: "unsure",
-    RunStatus.PAUSED: "unsure",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +119,7 @@ def _at_hand(migration: AnyMigration, found: AtHand, allowed: list[ActingOnRun])
         Fact(_("Who works on it"), ", ".join(each.owner for each in found.holders) or _("nobody")),
         *_begun(run),
     ]
-    tone = "unsure" if found.problem or run.requested else TONES.get(run.status, "good")
+    tone = "unsure" if found.problem or run.requested else wording.RUN_TONES.get(run.status, "good")
     return AtHandView(
         shown=_view(run, status, tone, facts, wording.translated(found.problem)),
         percent=None if progress.fraction is None else round(100 * progress.fraction, 1),
@@ -141,7 +133,7 @@ def _ended(run: Run) -> RunView:
     facts += [Fact(_("Time worked"), wording.age(run.worked_seconds)), *_begun(run)]
     if run.ended_at is not None:
         facts.append(Fact(_("Ended"), moment.shown(run.ended_at)))
-    return _view(run, str(RunStatus(run.status).label), TONES.get(run.status, ""), facts)
+    return _view(run, str(RunStatus(run.status).label), wording.RUN_TONES.get(run.status, ""), facts)
 
 
 def _begun(run: Run) -> list[Fact]:

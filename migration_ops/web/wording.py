@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from migration_ops import sentence
 from migration_ops.gates import Verdict
-from migration_ops.models import Severity
+from migration_ops.models import RunStatus, Severity
 from migration_ops.observe.measures import ShadowOutcome
 from migration_ops.rollout.routing import Reason
 from migration_ops.stages import Stage
@@ -95,6 +95,15 @@ KINDS: Mapping[str, Text] = {
     Kind.MISSING_IN_LEGACY: gettext_lazy("only in modern"),
 }
 """What a difference is."""
+
+
+RUN_TONES: Mapping[str, str] = {
+    RunStatus.SUCCEEDED: "good",
+    RunStatus.FAILED: "bad",
+    RunStatus.CANCELLED: "unsure",
+    RunStatus.PAUSED: "unsure",
+}
+"""How it is meant that a run ended, or stopped, like this."""
 
 
 def severity(kept: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from html import unescape
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from migration_ops.web import run_actions
 from migration_ops.web.run_actions import RUN_ACTIONS
 from tests.engine.backfilling import backfill, fill
 from tests.engine.background import Background
-from tests.engine.staff import address, filled_in, member
+from tests.engine.staff import address, filled_in, member, text
 from tests.engine.syncing import begin_dual_write, command, run
 from tests.engine.validating import digest, validate_json
 from tests.notes.stores import LegacyNotes
@@ -58,10 +57,6 @@ def take_part() -> None:
 
 def page(migration: AnyMigration, kind: str = "operators", language: str = "en", part: str = "runs") -> Any:
     return member(kind, language).get(reverse(f"admin:migration_ops_dashboard_{part}", args=[migration.name]))
-
-
-def text(answer: Any) -> str:
-    return unescape(answer.content.decode())
 
 
 def press(client: Client, migration: AnyMigration, verb: str) -> Any:

@@ -142,7 +142,7 @@ def _listed(migration: AnyMigration, found: list[Difference]) -> tuple[Any, ...]
     rows = Rows("id", "severity", "status", "kind", "what", "explained", prose=("explained",))
     for each in found:
         said = difference_listing.as_json(migration, each)
-        what = " · ".join(migration.describe_key(migration.decode_key(each.key)).values())
+        what = migration.key_in_words(migration.decode_key(each.key))
         why = f"{said['explained_by']}: {said['explanation']}" if said["explanation"] else ""
         rows.add(str(each.pk), each.severity, each.status, each.kind, what, why)
     return (rows,)
