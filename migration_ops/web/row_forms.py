@@ -12,6 +12,8 @@ from migration_ops.web.forms import ReasonForm
 
 LARGEST_ID = 2**63 - 1
 
+_MOST_DIGITS = len(str(LARGEST_ID))
+
 
 class IdsField(forms.Field):
     """Numbers of rows, each once; sent as several values of one name."""
@@ -22,8 +24,9 @@ class IdsField(forms.Field):
     def clean(self, value: Any) -> list[int]:
         found = []
         for text in value or []:
-            if not (str(text).isascii() and str(text).isdigit() and int(text) <= LARGEST_ID):
-                raise ValidationError(_("%(text)s is no number of a row."), params={"text": text})
+            is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= LARGEST_ID
+            if not is_number:
+                raise ValidationError(_("%(text)s is no number of a row."), params={"text": text[: _MOST_DIGITS + 1]})
             found.append(int(text))
         return sorted(set(found))
 

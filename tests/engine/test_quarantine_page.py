@@ -152,6 +152,7 @@ def test_an_owner_is_asked_for_looked_up_and_written(held: AnyMigration) -> None
     [
         ({}, "Choose a row first."),
         ({"items": ["x"]}, "x is no number of a row."),
+        ({"items": ["9" * 5_000]}, "99999999999999999999 is no number of a row."),
         ({"items": ["9999999"]}, "has the id 9999999"),
         ({"whole": "on", "listed": "nothing"}, "nothing is no code of notes"),
         ({"whole": "on"}, "Choose a row first."),
