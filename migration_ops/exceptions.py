@@ -99,7 +99,7 @@ class DatabaseGone(MigrationOpsError):
 
 
 class QueueAway(MigrationOpsError):
-    """Redis does not answer, so nobody could be woken."""
+    """Redis does not answer, or takes nothing, so nobody could be woken."""
 
 
 class RunPaused(MigrationOpsError):

@@ -34,7 +34,7 @@ def ring(job: str, *arguments: Any, job_id: str) -> bool:
     """Wake a worker to call this function, named by its path; False when a wake-up of this name is there already.
 
     Raises:
-        QueueAway: Redis does not answer.
+        QueueAway: Redis does not answer, or does not take it.
     """
     try:
         with _connection() as connection:
@@ -50,6 +50,9 @@ def ring(job: str, *arguments: Any, job_id: str) -> bool:
             )
     except DuplicateJobError:
         return False
+    except redis.ResponseError as error:  # it is full, read-only, or cannot write to its disk
+        why = first_line(error).removesuffix(".")
+        raise QueueAway(said("Redis takes no wake-up: %(error)s.", error=why)) from error
     except (redis.RedisError, OSError) as error:
         raise QueueAway(said("Redis does not answer: %(error)s.", error=first_line(error))) from error
     return True

@@ -16,7 +16,7 @@ from datetime import timedelta
 from django.db import Error
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
-from redis import RedisError
+from redis import RedisError, ResponseError
 
 from migration_ops.exceptions import first_line
 from migration_ops.health import queue, standing
@@ -83,13 +83,16 @@ class Migrations(Check):
 
 @dataclass
 class Queue(Check):
-    """The queue's Redis answers."""
+    """The queue's Redis answers, and takes what is written to it."""
 
     seen: Future[None] = field(repr=False)
 
     async def run(self) -> None:
         try:
             await wait_for(self.seen, PATIENCE)
+        except ResponseError as error:
+            logger.error("Redis refuses what a probe writes: %s", first_line(error))  # noqa: TRY400 - said in full
+            raise ServiceWarning("Redis answers, and takes nothing; background work waits.") from error
         except (NotInTime, RedisError, OSError) as error:
             raise ServiceWarning("Redis does not answer; background work waits.") from error
 

@@ -1,4 +1,4 @@
-"""Whether the queue's Redis answers."""
+"""Whether the queue's Redis answers, and takes what is written to it: one that is full or read-only does not."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from redis.retry import Retry
 PATIENCE = 1.0
 """Seconds for connecting, and again for the answer."""
 
+KEY = "rq:migration_ops:probe"
+"""What a probe writes; it begins as all names do that RQ writes, for a Redis where only those may be written."""
+
+KEPT = 60
+"""Seconds for which it stays."""
+
 _PLAIN: tuple[type[AbstractConnection], ...] = (redis.UnixDomainSocketConnection, redis.SSLConnection, redis.Connection)
 
 
 def ping() -> None:
-    """Ask it, over a connection of its own.
+    """Write one word, over a connection of its own.
 
     Raises:
+        redis.ResponseError: it answers, and does not take it.
         redis.RedisError: it does not answer.
     """
     pool = get_connection().connection_pool
@@ -27,4 +34,4 @@ def ping() -> None:
     if kind is not redis.UnixDomainSocketConnection:
         own["socket_connect_timeout"] = PATIENCE
     with redis.Redis(connection_pool=redis.ConnectionPool(connection_class=kind, **own)) as client:
-        client.ping()
+        client.set(KEY, "", ex=KEPT)

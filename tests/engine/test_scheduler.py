@@ -72,6 +72,19 @@ def test_what_waits_already_is_not_put_there_a_second_time(in_background: Backgr
     assert waiting(in_background) == [TIDY.job]
 
 
+def test_a_redis_that_is_full_is_told_from_one_that_is_away_and_gets_it_later(
+    in_background: Background, tidy: None
+) -> None:
+    in_background.client().config_set("maxmemory", 1)
+    code, said = command("scheduler", "--once")
+    in_background.client().config_set("maxmemory", 0)
+    assert (code, said["queued"], waiting(in_background)) == (1, [], [])
+    assert said["problems"][0].startswith("tidy: Redis takes no wake-up: ")
+    assert said["problems"][0].endswith("'maxmemory'.")
+    make_due()
+    assert scheduler.tick().queued == ["tidy"]
+
+
 def test_what_redis_did_not_take_stays_due(in_background: Background, tidy: None) -> None:
     in_background.redis.stop()
     code, said = command("scheduler", "--once")
