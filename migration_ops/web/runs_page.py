@@ -177,4 +177,7 @@ def _counts(run: Run) -> list[tuple[str, int]]:
     if "legacy_rows" not in found:
         return []
     equal, different = int(found.get("matched") or 0), sum(int(found.get(each) or 0) for each in MISMATCHES)
-    return [(_("Compared"), equal + different), (_("Equal"), equal), (_("Different"), different)]
+    counts = [(_("Compared"), equal + different), (_("Equal"), equal), (_("Different"), different)]
+    if strays := int(found.get("stray_rows") or 0):
+        counts.append((_("Modern rows that belong to nothing"), strays))
+    return counts

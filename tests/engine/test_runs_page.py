@@ -320,6 +320,16 @@ def test_what_was_compared_is_what_is_equal_and_what_differs(writing: AnyMigrati
     assert "Compared</dt><dd>36<" in shown
     assert "Equal</dt><dd>30<" in shown
     assert "Different</dt><dd>6<" in shown
+    assert "belong to nothing" not in shown
+
+
+def test_rows_that_belong_to_no_document_are_counted_where_a_validation_found_some(writing: AnyMigration) -> None:
+    result = {"legacy_rows": 30, "matched": 30, "stray_rows": 8}
+    Run.objects.create(
+        migration=writing.name, kind="validation", status="succeeded", started_at=timezone.now(), result=result
+    )
+    shown = text(member("viewers").get(reverse("admin:migration_ops_dashboard_runs", args=[writing.name])))
+    assert "Modern rows that belong to nothing</dt><dd>8<" in shown
 
 
 def test_the_page_speaks_korean(queued: AnyMigration) -> None:
