@@ -133,9 +133,9 @@ def _sentence(seen: Item) -> str:
 def _message(message: AlertMessage) -> MessageView:
     state, tone = _("waits"), "unsure"
     if message.sent_at is not None:
-        state, tone = _("sent"), "good"
+        state, tone = _("was sent"), "good"
     elif message.given_up_at is not None:
-        state, tone = _("given up"), "bad"
+        state, tone = _("was given up"), "bad"
     elif message.attempts:
         state, tone = _("not arrived yet"), "bad"
     return MessageView(message.channel, message.event, state, tone, message.error if tone == "bad" else "")

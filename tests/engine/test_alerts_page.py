@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Alert, AlertMessage, HistoryEntry
@@ -80,3 +81,10 @@ def test_the_page_speaks_korean(opened: AnyMigration) -> None:  # noqa: F811
     shown = text(listed(opened, "operators", "ko"))
     assert "확인" in shown
     assert "Acknowledge" not in shown
+
+
+@pytest.mark.parametrize(("field", "state"), [("sent_at", "보냄"), ("given_up_at", "전송 포기")])
+def test_what_became_of_a_message_is_no_moment_in_korean(opened: AnyMigration, field: str, state: str) -> None:  # noqa: F811
+    AlertMessage.objects.update(**{field: timezone.now()})
+    badges = re.findall(r'class="badge \w+">([^<]+)<', text(listed(opened, "viewers", "ko")))
+    assert set(badges) == {state}
