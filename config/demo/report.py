@@ -55,6 +55,8 @@ def show_validation(validation: Mapping[str, Any]) -> None:
         table.add_row(label, f"{cells[key]:,}")
     table.add_row("[bold]success[/bold]", f"[bold]{validation['success_rate']:g} %[/bold]")
     console.print(table)
+    if validation["stray_rows"]:
+        console.print(f"  [red]{validation['stray_rows']:,} modern rows belong to none of the boards.[/red]")
     if not validation["complete"]:
         console.print("  [yellow]The comparison is incomplete: it proves nothing about what it left out.[/yellow]")
 

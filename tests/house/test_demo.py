@@ -75,6 +75,28 @@ def test_messy_rows_are_migrated_and_a_second_demo_finds_them_unchanged(house: H
     assert figure(second.stdout, "rows in quarantine") == quarantined
 
 
+def test_a_demo_that_finds_the_stores_unequal_shows_in_what_and_says_what_to_do(house: House) -> None:
+    assert demo(house, "--exit", "--rows", "60").returncode == 0
+    broken = house.manage(
+        "shell",
+        "-v",
+        "0",
+        "-c",
+        "from django.db import connection\n"
+        "connection.cursor().execute("
+        "'DELETE FROM weeks WHERE id = (SELECT week_id FROM habits ORDER BY week_id LIMIT 1)')",
+    )
+    assert broken.returncode == 0, broken.stderr
+
+    again = demo(house, "--exit", "--rows", "60")
+
+    assert again.returncode == 5
+    assert figure(again.stdout, "boards written") == 1, "the backfill writes the week again, beside what was left of it"
+    assert "modern rows belong to none of the boards" in again.stdout
+    assert "`manage.py validate_migration` ended with exit code 5: the two stores are not equal" in again.stderr
+    assert "docs/howto/repair.md" in again.stderr
+
+
 def test_a_file_that_was_given_is_migrated_as_it_is(house: House, tmp_path: Path) -> None:
     source = tmp_path / "habits.ndjson"
     source.write_text(
