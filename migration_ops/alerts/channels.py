@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import smtplib
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,13 +17,17 @@ from django.core.mail.backends.console import EmailBackend
 from migration_ops.alerts.payload import Payload
 from migration_ops.alerts.problems import Channel, Severity, severity
 from migration_ops.alerts.undelivered import Undelivered
-from migration_ops.alerts.webhook import Webhook
+from migration_ops.alerts.webhook import WHOLE, Webhook
 
 logger = logging.getLogger("migration_ops.alerts")
 
 DEFAULT_HOSTS = ("hooks.slack.com",)
 
 CONSOLE = "django.core.mail.backends.console.EmailBackend"
+
+
+_at_it = threading.Lock()
+"""Held while a message is with the mail server, so that one that hangs holds one thread of this process and no more."""
 
 
 class Sends(Protocol):
@@ -53,13 +58,47 @@ class Mail:
 
     def send(self, payload: Payload) -> None:
         try:
-            EmailMessage(payload.title, payload.text, to=list(self.recipients), connection=_mail()).send()
+            _hand_over(EmailMessage(payload.title, payload.text, to=list(self.recipients), connection=_mail()))
         except smtplib.SMTPResponseException as error:
             raise Undelivered(f"the mail server answered {error.smtp_code}") from None
         except TimeoutError:
             raise Undelivered("the mail server did not answer in time") from None
         except (OSError, ValueError) as error:  # of smtplib, sockets and TLS; of an address that is none
             raise Undelivered(f"the mail could not be handed over ({type(error).__name__})") from None
+
+
+def _hand_over(message: EmailMessage) -> None:
+    """Send it, in a thread that is left alone where it takes too long: backends limit each word of a server, and not
+    all of them together.
+
+    Raises:
+        TimeoutError: it takes longer than `WHOLE`; it may still arrive.
+        Undelivered: an earlier one that was left alone is still on its way.
+        Exception: whatever the backend raises.
+    """
+    if not _at_it.acquire(blocking=False):
+        raise Undelivered("the mail server is still busy with an earlier message")
+    failures: list[Exception] = []
+
+    def send() -> None:
+        try:
+            message.send()
+        except Exception as error:  # noqa: BLE001 - raised again by whoever waits for it
+            failures.append(error)
+        finally:
+            _at_it.release()
+
+    thread = threading.Thread(target=send, name="alert-mail", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no thread can be had
+        _at_it.release()
+        raise
+    thread.join(WHOLE)
+    if thread.is_alive():
+        raise TimeoutError
+    for error in failures:
+        raise error
 
 
 def _mail() -> Any:
