@@ -30,7 +30,7 @@ LONGEST = 600.0
 WRITES = 50
 """Families' writes a second; one request in five reads."""
 
-TRAFFIC = ("--rate", str(WRITES / 0.8), "--write-percent", "80", "--seconds", "15", "--owners", "200", "--json")
+TRAFFIC = ("--rate", str(WRITES / 0.8), "--write-percent", "80", "--seconds", "10", "--owners", "200", "--json")
 
 DEATHS = 3
 
@@ -54,7 +54,7 @@ def queued(rows: int) -> Iterator[Benchmark]:
             speed = rows / (time.perf_counter() - begun)
         alone = alone or speed
         yield Benchmark(f"queued_by_{count}", speed, "legacy rows/s", alone)
-    measure.seed(3 * rows)  # so much that the backfill outlasts the traffic
+    measure.seed(5 * rows)  # so much that the backfill outlasts the traffic
     measure.empty_modern()
     with _background(1) as background:
         quiet = _traffic()

@@ -302,13 +302,16 @@ def test_a_row_that_comes_back_while_its_deletion_is_applied_stays(synced: AnyMi
 def test_what_one_applier_saw_of_a_row_is_not_written_over_what_another_saw_later(synced: AnyMigration) -> None:
     (row,) = schema.add_rows((None, "t", "x"))
     others: list[tuple[threading.Thread, list[Any]]] = []
+    waiting_for_a_key = (
+        "SELECT FROM pg_locks JOIN pg_database AS mine ON mine.oid = pg_locks.database"
+        " WHERE NOT granted AND locktype = 'advisory' AND mine.datname = current_database()"
+    )
 
     def mend_and_apply_meanwhile() -> None:
         somebody_else("UPDATE legacy_notes SET notebook = 'a' WHERE id = %s", row)()
         others.append(in_thread(lambda: drain(synced)))
         thread, _ = others[0]
-        while thread.is_alive() and not rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-            thread.join(0.01)
+        eventually(lambda: not thread.is_alive() or rows(waiting_for_a_key))
 
     apply_changes(interrupted(synced, "keyless", mend_and_apply_meanwhile, after=True))
     others[0][0].join()

@@ -18,7 +18,7 @@ from migration_ops.sync import applier
 from tests.engine.backfilling import backfill, fill
 from tests.engine.invariants import assert_in_step
 from tests.engine.syncing import begin_dual_write, command, rows, run, second_connection
-from tests.engine.waiting import eventually
+from tests.engine.waiting import eventually, until_somebody_waits
 from tests.notes import schema
 
 RAISE = """
@@ -313,7 +313,7 @@ def test_a_deadlock_with_a_writer_leaves_both_sides_in_step(filled: AnyMigration
         if not told:
             told.append(threading.Thread(target=cross))
             told[0].start()
-            eventually(lambda: rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"))
+            until_somebody_waits()
         return page
 
     def cross() -> None:

@@ -117,15 +117,15 @@ def test_fifty_kills_at_random_in_one_run(writing: AnyMigration, in_background: 
 def crash_the_server(server: OwnServer, *, crashes: int) -> None:
     """A backfill in the background and writes past the app, while PostgreSQL is killed and started again."""
     background = server.background
-    server.prepare(rows=150 * crashes)
+    server.prepare(rows=1_000 * crashes)
     worker, scheduler = background.worker(slice_seconds=5), background.scheduler()
     applier = background.start("sync_changes", "--follow")
     assert server.manage("backfill", "start", "--queue", *SLOW) == 0
     with server.writing() as writer:
         for _ in range(crashes):
             before = server.rows_read()
+            assert server.run_status() == "running", "It was too fast."
             background.eventually(lambda: server.rows_read() > before + 15)  # noqa: B023 - called now
-            assert server.run_status() == "running"
             server.crash()
             server.start()
         background.eventually(lambda: server.run_status() == "succeeded")

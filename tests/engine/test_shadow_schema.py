@@ -29,7 +29,7 @@ from migration_ops.schema.constraints import constraints, invalid_indexes, valid
 from migration_ops.schema.operations import CreateIndexConcurrently, CreateUniqueKeyConcurrently
 from migration_ops.stages import Stage
 from tests.database import database_url
-from tests.engine.waiting import InThread, eventually
+from tests.engine.waiting import InThread, until_somebody_waits
 from tests.notes.migration import notes as notes_migration
 from tests.notes.migration import register_alone
 
@@ -287,7 +287,7 @@ def test_a_row_that_comes_while_the_tables_are_to_go_is_not_lost(library: AnyMig
     with closing(psycopg.connect(database_url())) as writer:
         writer.execute("INSERT INTO books VALUES (1, 1, 1)")
         outcome = InThread(lambda: shadow.drop(precious, actor="kim"))
-        eventually(lambda: execute("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")[0][0])
+        until_somebody_waits()
         writer.commit()
     with pytest.raises(Refused, match="books has 1 rows"):
         outcome.outcome()

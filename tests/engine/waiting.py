@@ -11,6 +11,11 @@ from django.db import connection
 
 PATIENCE = 20.0
 
+_WAITS = """
+SELECT FROM pg_locks JOIN pg_stat_activity AS waiting USING (pid)
+ WHERE NOT granted AND waiting.datname = current_database()
+"""
+
 _ELSEWHERE = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname <> current_database()"
 
 
@@ -46,6 +51,17 @@ def until_alone() -> None:
             return cursor.fetchone() is None
 
         eventually(alone)
+
+
+def until_somebody_waits() -> None:
+    """Wait until a session of this database waits for a lock; those of tests that run beside these do not count."""
+    with connection.cursor() as cursor:
+
+        def waits() -> bool:
+            cursor.execute(_WAITS)
+            return cursor.fetchone() is not None
+
+        eventually(waits)
 
 
 class InThread(threading.Thread):

@@ -19,7 +19,7 @@ from habits.models import NotificationType
 from habits.notifications import Notification
 from migration_ops.schema import unique_keys
 from tests.engine.syncing import run
-from tests.engine.waiting import InThread, eventually
+from tests.engine.waiting import InThread, until_somebody_waits
 from tests.habits.legacy_database import query, second_connection
 from tests.habits.legacy_files import OTHER, OWNER
 
@@ -111,7 +111,7 @@ def test_two_parents_who_complete_a_week_at_the_same_time_are_told_once() -> Non
     with transaction.atomic():
         family.set_marks(OWNER, "지우", DAY, [Cell(0, 6, "green")])
         other = InThread(lambda: put(Line("물", GREEN), Line("책", GREEN)))
-        eventually(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        until_somebody_waits()
     other.outcome()
     assert about() == [("지우", "2025-07-21")]
 
@@ -133,7 +133,7 @@ def test_telling_twice_at_the_same_time_tells_once(installation: object) -> None
     with transaction.atomic():
         assert tell()
         other = InThread(tell)
-        eventually(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        until_somebody_waits()
     assert other.outcome() is False
     assert len(told()) == 1
 

@@ -24,8 +24,8 @@ from migration_ops.sync import applier, dirty
 from migration_ops.sync.carry import OvertakenError
 from migration_ops.sync.dual_write import Outcome
 from migration_ops.verify.validation import validate
-from tests.engine.syncing import rows, run, second_connection
-from tests.engine.waiting import InThread, eventually
+from tests.engine.syncing import run, second_connection
+from tests.engine.waiting import InThread, until_somebody_waits
 from tests.families.conftest import Installation
 from tests.habits.legacy_database import insert, row
 from tests.habits.legacy_files import OWNER
@@ -56,7 +56,7 @@ def written_while(sql: str, *arguments: Any, write: Callable[[], Any]) -> Any:
     """What comes of a write that has to wait until somebody who wrote this has committed."""
     with somebody_writes(sql, *arguments):
         writing = InThread(write)
-        eventually(lambda: bool(rows("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        until_somebody_waits()
     return writing.outcome()
 
 

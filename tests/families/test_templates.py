@@ -22,8 +22,7 @@ from migration_ops.models import DirtyKey
 from migration_ops.sync import applier
 from migration_ops.sync.dual_write import Outcome
 from tests.engine.syncing import run
-from tests.engine.waiting import InThread, eventually
-from tests.habits.legacy_database import query
+from tests.engine.waiting import InThread, until_somebody_waits
 from tests.habits.legacy_files import OTHER, OWNER
 
 DAY = date(2025, 7, 23)
@@ -159,7 +158,7 @@ def both_at_once(first: Callable[[], Any], second: Callable[[], Any]) -> None:
     with transaction.atomic():
         first()
         thread = InThread(second)
-        eventually(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        until_somebody_waits()
     thread.outcome()
 
 

@@ -29,7 +29,7 @@ from habits.stores.legacy_verdict import CODES, parse
 from migration_ops.definition import Page, Rejection, Saved, Span
 from migration_ops.exceptions import DocumentHeld, UnusableInput
 from migration_ops.models import BeforeImage
-from tests.engine.waiting import InThread, eventually
+from tests.engine.waiting import InThread, until_somebody_waits
 from tests.habits.legacy_database import everything, insert, prepare, query, row, second_connection
 from tests.habits.legacy_strategies import KEY, OTHER_OWNER, OWNER
 from tests.sampling import drawn
@@ -286,7 +286,7 @@ def test_a_row_that_somebody_is_just_changing_is_read_as_it_becomes(committed: L
         with other.transaction():
             other.execute("UPDATE habit_tracker SET theme = 'newer'")
             scanning = InThread(scan)
-            eventually(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+            until_somebody_waits()
         (board,) = scanning.outcome().documents
     assert board.theme == "newer"
 
@@ -328,7 +328,7 @@ def loaded_while(committed: LegacyTableStore, change: str) -> Board:
         with other.transaction():
             other.execute(change)
             loading = InThread(load)
-            eventually(lambda: bool(query("SELECT 1 FROM pg_locks WHERE NOT granted")))
+            until_somebody_waits()
         (board,) = loading.outcome()
     return board
 
@@ -456,7 +456,7 @@ def test_two_who_add_boards_of_children_of_one_name_at_once_both_succeed(committ
                 [KEY.child, PERIODS[0], OTHER_OWNER, KEY.week_start],
             )
             mine = InThread(lambda: committed.save([Board(KEY)]))
-            eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] > 0)
+            until_somebody_waits()
         assert mine.outcome() == Saved(1, 0)
     found = query("SELECT user_id, week_period FROM habit_tracker")
     assert set(found) == {(OTHER_OWNER, PERIODS[0]), (OWNER, PERIODS[1])}

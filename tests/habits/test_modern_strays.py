@@ -12,7 +12,7 @@ from django.db import connection
 from habits.board import Board, BoardKey, Habit
 from habits.stores.modern import ModernStore
 from migration_ops.definition import FindsStrays
-from tests.engine.waiting import InThread, eventually
+from tests.engine.waiting import InThread, until_somebody_waits
 from tests.habits.legacy_database import query, second_connection
 
 OWNER = UUID(int=1)
@@ -119,7 +119,7 @@ def test_a_habit_that_gets_a_week_while_its_removal_waits_is_left_alone() -> Non
             )
             other.execute("LOCK TABLE habits IN SHARE MODE")
             removal = InThread(lambda: store.remove_strays("habits", 10))
-            eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] > 0)
+            until_somebody_waits()
         assert removal.outcome() == []
 
     assert query("SELECT count(*) FROM habits JOIN weeks ON weeks.id = week_id AND week_start_date = %s", MONDAY) == [
