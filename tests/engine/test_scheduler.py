@@ -97,16 +97,21 @@ def test_what_redis_did_not_take_stays_due(in_background: Background, tidy: None
     assert Periodic.objects.get().error == ""
 
 
-def test_a_run_that_cannot_be_seen_after_keeps_no_other_from_going_on(
-    in_background: Background, notes: AnyMigration, tidy: None
-) -> None:
+def begin_both(background: Background, notes: AnyMigration) -> dict[str, int]:
+    """A backfill and a validation are with the workers, whose wake-ups are lost; their numbers by kind."""
     fill(3)
     begin_dual_write(notes)
     assert backfill("start", "--queue")[0] == 0
     assert command("validate_migration", "--queue")[0] == 0
-    in_background.client().flushall()
+    background.client().flushall()
+    return {each.kind: each.pk for each in Run.objects.all()}
+
+
+def test_a_run_that_cannot_be_seen_after_keeps_no_other_from_going_on(
+    in_background: Background, notes: AnyMigration, tidy: None
+) -> None:
+    runs = begin_both(in_background, notes)
     run("UPDATE migration_ops_run SET options = options || '{\"workers\": \"many\"}' WHERE kind = 'backfill'")
-    runs = {each.kind: each.pk for each in Run.objects.all()}
     done = scheduler.tick()
     assert done.woken == {runs["validation"]: 1}
     assert [said.partition(":")[0] for said in done.problems] == [f"Run {runs['backfill']}"]
@@ -116,12 +121,7 @@ def test_a_run_that_cannot_be_seen_after_keeps_no_other_from_going_on(
 def test_a_run_that_somebody_holds_keeps_no_other_from_going_on(
     in_background: Background, notes: AnyMigration, tidy: None
 ) -> None:
-    fill(3)
-    begin_dual_write(notes)
-    assert backfill("start", "--queue")[0] == 0
-    assert command("validate_migration", "--queue")[0] == 0
-    in_background.client().flushall()
-    runs = {each.kind: each.pk for each in Run.objects.all()}
+    runs = begin_both(in_background, notes)
 
     def with_a_bound() -> scheduler.Tick:
         run("SET lock_timeout = '50ms'")  # as a role or a database may have it
