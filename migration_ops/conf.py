@@ -45,6 +45,9 @@ class Settings:
         hold_replica_lag: hold back while a replica is further behind.
         hold_lock_waiters: hold back while so many sessions or more wait for locks on the migrated tables.
         hold_transaction_age: hold back while a transaction of somebody else is older.
+        nice_batch_target: how long one batch should take while others are at work in the database.
+        nice_ratio: meanwhile a worker rests after a batch for so many times as long as it took; with 0 it takes no
+            notice of others.
         sync_batch: dirty notices that the applier takes at a time.
         sync_poll: how often the applier looks although nobody called.
         sync_heartbeat: how often the applier says that it is alive, and measures how soon it hears a call.
@@ -125,6 +128,9 @@ class Settings:
     hold_replica_lag: timedelta = timedelta(seconds=10)
     hold_lock_waiters: int = 5
     hold_transaction_age: timedelta = timedelta(minutes=5)
+
+    nice_batch_target: timedelta = timedelta(milliseconds=30)
+    nice_ratio: float = 1.0
 
     sync_batch: int = 200
     sync_poll: timedelta = timedelta(seconds=1)
@@ -228,7 +234,7 @@ def bad_values(given: Mapping[str, Any]) -> list[str]:
     ]
 
 
-_MAY_BE_ZERO = frozenset({"SHADOW_READ_PERCENT"})
+_MAY_BE_ZERO = frozenset({"SHADOW_READ_PERCENT", "NICE_RATIO"})
 
 _WORDS: Mapping[str, tuple[str, ...]] = {"DRIFT_REPAIR": ("never", "authority")}
 
@@ -240,6 +246,8 @@ def _either(words: tuple[str, ...]) -> str:
 def _bad_value(key: str, value: Any) -> str:
     if isinstance(KEYS[key], timedelta):
         return _bad_duration(f"{NAME}[{key!r}]", value)
+    if key in _MAY_BE_ZERO and value == 0 and not isinstance(value, bool):
+        return ""
     if isinstance(KEYS[key], float):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10:
             return f"{NAME}[{key!r}] must be a number greater than 0 and at most 10, not {value!r}."
@@ -248,8 +256,6 @@ def _bad_value(key: str, value: Any) -> str:
         return _bad_plan(key, value)
     if key in _WORDS:
         return "" if value in _WORDS[key] else f"{NAME}[{key!r}] must be {_either(_WORDS[key])}, not {value!r}."
-    if key in _MAY_BE_ZERO and value == 0 and not isinstance(value, bool):
-        return ""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         return f"{NAME}[{key!r}] must be a whole number from 1, not {value!r}."
     return ""

@@ -57,9 +57,16 @@ class BatchSize:
             return self
         speed = rows / max(seconds, SHORTEST)
         rate = speed if self.rate is None else min(speed, self.rate + RECOVERY * (speed - self.rate))
-        wanted = self.maximum if self.target is None else max(FLOOR, int(rate * self.target))
         grown = max(self.size + 1, int(self.size * GROWTH))
-        return replace(self, rate=rate, size=self._bounded(min(wanted, grown)))
+        return replace(self, rate=rate, size=self._bounded(min(self._wanted(rate), grown)))
+
+    def aimed(self, target: float) -> BatchSize:
+        """From now on batches should take so many seconds; one whose size the operator fixed stays as it is."""
+        if self.target is None or self.target == target:
+            return self
+        aimed = replace(self, target=target)
+        size = self.size if self.rate is None else min(self.size, aimed._wanted(self.rate))
+        return replace(aimed, size=self._bounded(size))
 
     def halved(self, rows: int) -> BatchSize:
         """A batch of up to so many rows was in somebody's way or timed out."""
@@ -68,6 +75,9 @@ class BatchSize:
     def smallest(self) -> BatchSize:
         """The database stays unwell: as little at a time as there is."""
         return replace(self, size=self.minimum)
+
+    def _wanted(self, rate: float) -> int:
+        return self.maximum if self.target is None else max(FLOOR, int(rate * self.target))
 
     def _bounded(self, rows: int) -> int:
         return min(max(rows, self.minimum), self.maximum)

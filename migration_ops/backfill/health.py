@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from django.db import connection
 
+BESIDE_OTHERS = "Short batches, with rests: others are at work in this database."
+
 
 class Advice(StrEnum):
     """`ease` halves the batch, `hold` waits, `crawl` goes on with the smallest batch after a long wait."""
@@ -27,12 +29,14 @@ class Readings:
         lock_waiters: sessions of others that wait for a lock while they use one of our tables.
         oldest_transaction: age in seconds of the oldest transaction of others in this database.
         vacuumed: our tables that a vacuum or a schema change works on.
+        others: sessions of others that are in the middle of a transaction and have said something within a second.
     """
 
     replica_lag: float | None = None
     lock_waiters: int = 0
     oldest_transaction: float | None = None
     vacuumed: tuple[str, ...] = ()
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +55,19 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do, and the sentence that says why; "" when all is well."""
+    """What to do, and the sentence that says why; "" when all is well.
+
+    Attributes:
+        nice: whether batches are to be short, with rests between them.
+    """
 
     advice: Advice
     reason: str = ""
+    nice: bool = False
 
 
-def decide(readings: Readings, thresholds: Thresholds, *, held: float) -> Verdict:
-    """What to do after having held back for `held` seconds so far."""
+def decide(readings: Readings, thresholds: Thresholds, *, held: float, nice: bool = False) -> Verdict:
+    """What to do after having held back for `held` seconds so far, and beside others where it is to be `nice`."""
     bad: list[str] = []
     if readings.replica_lag is not None and readings.replica_lag > thresholds.replica_lag:
         bad.append(f"a replica is {readings.replica_lag:.0f} s behind (at most {thresholds.replica_lag:.0f} s)")
@@ -69,11 +78,11 @@ def decide(readings: Readings, thresholds: Thresholds, *, held: float) -> Verdic
         bad.append(f"a transaction is {age:.0f} s old (at most {thresholds.oldest_transaction:.0f} s)")
     if bad:
         if held >= thresholds.longest_hold:
-            return Verdict(Advice.CRAWL, f"Going slowly: {', '.join(bad)}.")
-        return Verdict(Advice.HOLD, f"Holding back: {', '.join(bad)}.")
+            return Verdict(Advice.CRAWL, f"Going slowly: {', '.join(bad)}.", nice)
+        return Verdict(Advice.HOLD, f"Holding back: {', '.join(bad)}.", nice)
     if readings.vacuumed:
-        return Verdict(Advice.EASE, f"Smaller batches: a vacuum works on {', '.join(readings.vacuumed)}.")
-    return Verdict(Advice.GO)
+        return Verdict(Advice.EASE, f"Smaller batches: a vacuum works on {', '.join(readings.vacuumed)}.", nice)
+    return Verdict(Advice.GO, BESIDE_OTHERS if nice else "", nice)
 
 
 _WORKERS = """
@@ -99,7 +108,10 @@ SELECT
     WHERE datname = current_database() AND backend_type = 'client backend' AND pid NOT IN (SELECT * FROM worker)),
   (SELECT coalesce(array_agg(DISTINCT ours.relname::text ORDER BY ours.relname::text), '{{}}') FROM lock
      JOIN ours ON ours.oid = lock.relation
-    WHERE lock.granted AND lock.mode = 'ShareUpdateExclusiveLock')
+    WHERE lock.granted AND lock.mode = 'ShareUpdateExclusiveLock'),
+  (SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid NOT IN (SELECT * FROM worker)
+      AND state <> 'idle' AND state_change > clock_timestamp() - interval '1 second')
 """
 
 
@@ -107,5 +119,7 @@ def read(run_id: int, tables: Sequence[str]) -> Readings:
     """Look once; takes a few milliseconds. Sessions of the run's own workers do not count."""
     with connection.cursor() as cursor:
         cursor.execute(_READ, {"run": run_id, "tables": list(tables)})
-        lag, waiters, oldest, vacuumed = cursor.fetchone()
-    return Readings(replica_lag=lag, lock_waiters=waiters, oldest_transaction=oldest, vacuumed=tuple(vacuumed))
+        lag, waiters, oldest, vacuumed, others = cursor.fetchone()
+    return Readings(
+        replica_lag=lag, lock_waiters=waiters, oldest_transaction=oldest, vacuumed=tuple(vacuumed), others=others
+    )

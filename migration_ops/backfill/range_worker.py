@@ -85,6 +85,7 @@ class RangeWorker:
         place: how far the range is; None when the database has to be asked.
         todo: what the latest failure asks for before the next batch.
         refusal: why the next row's document is set aside.
+        nice: whether others use the database, so that the worker rests after every batch.
     """
 
     job: Job
@@ -100,11 +101,17 @@ class RangeWorker:
     place: Place | None = None
     todo: Callable[[], Ending | None] | None = None
     refusal: DatabaseError | None = None
+    nice: bool = False
     monitor: Monitor = field(init=False)
 
     def __post_init__(self) -> None:
-        tables = watched_tables(self.job.migration)
-        self.monitor = Monitor(self.job.run_id, tables, settings().hold_poll.total_seconds())
+        limits = settings()
+        self.monitor = Monitor(
+            self.job.run_id,
+            watched_tables(self.job.migration),
+            limits.hold_poll.total_seconds(),
+            mind_others=limits.nice_ratio > 0,
+        )
 
     def run(self) -> Ending:
         """Batch after batch.
@@ -145,6 +152,7 @@ class RangeWorker:
         verdict = self.monitor.look()
         if verdict.advice is Advice.HOLD:
             return self._hold()
+        self._mind_others(verdict.nice)
         if verdict.advice is Advice.EASE:
             self.size = self.size.halved(self.size.size)
         if verdict.advice is Advice.CRAWL:
@@ -156,6 +164,13 @@ class RangeWorker:
         self.rows = self.bisection.limit(min(self.size.size, left))
         return self._batch(self.place)
 
+    def _mind_others(self, nice: bool) -> None:
+        """A batch that is as short as a request makes few wait, and the rest after it lets those get through."""
+        self.nice = nice
+        limits = settings()
+        target = min(limits.nice_batch_target, limits.batch_target) if nice else limits.batch_target
+        self.size = self.size.aimed(target.total_seconds())
+
     def _take_up(self, place: Place) -> None:
         """Go on with the size the range had, after a crash or in another process."""
         if place.batch_size is not None and self.size.target is not None and self.size.rate is None:
@@ -165,16 +180,20 @@ class RangeWorker:
     def _batch(self, place: Place) -> Ending | None:
         prepare(self.job.legacy(), self._keep_lease)
         began = time.monotonic()
-        speed = round(self.size.rate or 0.0, 1)
+        rest = settings().nice_ratio if self.nice else 0.0
+        speed = round((self.size.rate or 0.0) / (1 + rest), 1)
         step = batch.run(self.job, self.lease, place, self.rows, size=self.size.size, speed=speed)
         if step.requested:
             return Ending(step.requested)
         self.place = step.place
         self.bisection = self.bisection.passed(step.rows, size=self.size.size)
-        self.size = self.size.after(rows=step.rows, seconds=time.monotonic() - began)
+        took = time.monotonic() - began
+        self.size = self.size.after(rows=step.rows, seconds=took)
         if self.failures:
             self.failures = self.alone = 0
             self.monitor.say("")
+        if rest and not self.place.done:
+            self.stop.wait(min(took * rest, self.monitor.interval))
         return None
 
     def _keep_lease(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +16,8 @@ import pytest
 
 from habits.models import IdempotencyRecord
 from tests.api.conftest import BLANK, WEEK, Person, marks, week_of
-from tests.api.server import Answer, Server, serving
+from tests.api.server import ROOT, Answer, Server, serving
+from tests.database import database_url
 from tests.engine.syncing import rows
 from tests.families.conftest import Installation
 from tests.habits.legacy_files import OWNER
@@ -180,3 +184,19 @@ def test_an_address_that_is_no_text_is_refused(server: Server, parent: Person, n
 def test_a_child_may_be_named_with_percent_signs(server: Server, parent: Person) -> None:
     answer = server.send("PUT", "/api/children/%25FF/weeks/2025-07-21", session_of(parent), json.dumps(WEEK))
     assert (answer.status, json.loads(answer.body)["child"]) == (201, "%FF")
+
+
+@pytest.mark.parametrize("entry", ["config.wsgi", "config.asgi"])
+def test_no_family_waits_for_the_garbage_collector_to_look_at_the_program(entry: str, transactional_db: None) -> None:
+    program = f"import gc, {entry}; gc.collect(); print(gc.get_freeze_count(), len(gc.get_objects()))"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database_url()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    frozen, looked_at = map(int, said.stdout.split())
+    assert frozen > 50_000
+    assert looked_at < frozen / 20

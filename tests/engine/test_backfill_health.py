@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration_ops.backfill import health
+from migration_ops.backfill import completion, health
 from migration_ops.backfill.health import Advice, Readings, Thresholds, decide
 from migration_ops.backfill.monitor import Monitor, watched_tables
+from migration_ops.backfill.range_worker import Ending
+from migration_ops.backfill.stop import Stop
+from migration_ops.backfill.worker import work
 from migration_ops.definition import AnyMigration
 from migration_ops.models import Run
-from tests.engine.backfilling import make_run
-from tests.engine.syncing import second_connection
+from tests.engine.backfilling import fill, make_run
+from tests.engine.syncing import begin_dual_write, second_connection
 from tests.engine.waiting import eventually
 
 LIMITS = Thresholds(replica_lag=10, lock_waiters=5, oldest_transaction=300, longest_hold=60)
@@ -49,13 +54,15 @@ def test_what_to_do(readings: Readings, held: float, advice: Advice, words: str)
     oldest=st.none() | st.floats(0, 1e6),
     vacuumed=st.lists(st.text(), max_size=3).map(tuple),
     held=st.floats(0, 1e6),
+    nice=st.booleans(),
 )
 def test_whoever_does_not_simply_go_on_says_why_and_nobody_holds_for_ever(
-    lag: float | None, waiters: int, oldest: float | None, vacuumed: tuple[str, ...], held: float
+    lag: float | None, waiters: int, oldest: float | None, vacuumed: tuple[str, ...], held: float, nice: bool
 ) -> None:
     readings = Readings(replica_lag=lag, lock_waiters=waiters, oldest_transaction=oldest, vacuumed=vacuumed)
-    verdict = decide(readings, LIMITS, held=held)
-    assert bool(verdict.reason) == (verdict.advice is not Advice.GO)
+    verdict = decide(readings, LIMITS, held=held, nice=nice)
+    assert verdict.nice == nice
+    assert bool(verdict.reason) == (nice or verdict.advice is not Advice.GO)
     if held >= LIMITS.longest_hold:
         assert verdict.advice is not Advice.HOLD
 
@@ -109,6 +116,26 @@ def test_a_vacuum_of_our_table_is_seen(notes: AnyMigration, other: psycopg.Conne
     other.rollback()
 
 
+def test_sessions_of_others_are_seen_while_they_say_something_and_not_when_they_only_forgot_to_end(
+    notes: AnyMigration, other: psycopg.Connection
+) -> None:
+    run = make_run(notes)
+
+    def others() -> int:
+        return health.read(run.pk, watched_tables(notes)).others
+
+    def at_work() -> bool:
+        other.execute("SELECT 1")
+        return others() == 1
+
+    assert others() == 0
+    eventually(at_work)
+    eventually(lambda: others() == 0)
+    eventually(at_work)
+    other.rollback()
+    assert others() == 0
+
+
 def test_tables_that_do_not_exist_are_no_failure(notes: AnyMigration) -> None:
     assert health.read(make_run(notes).pk, ("no_such_table",)).vacuumed == ()
 
@@ -140,3 +167,63 @@ def test_easing_halves_once_a_look_and_not_with_every_batch(notes: AnyMigration)
     first = monitor.look().advice
     moment[0] = 0.5
     assert (first, monitor.look().advice) == (Advice.EASE, Advice.GO)
+
+
+@pytest.mark.parametrize("mind_others", [True, False])
+def test_others_that_were_seen_count_for_a_while_though_a_look_meets_none(
+    notes: AnyMigration, mind_others: bool
+) -> None:
+    run, moment = make_run(notes), [0.0]
+
+    def readings(run_id: int, tables: object) -> Readings:
+        return Readings(others=2 if moment[0] == 1 else 0)
+
+    monitor = Monitor(run.pk, (), 1.0, read=readings, clock=lambda: moment[0], mind_others=mind_others)
+    nice = []
+    for now in (0.0, 1.0, 1.5, 5.0, 10.9, 11.1, 60.0):
+        moment[0] = now
+        nice.append(monitor.look().nice)
+        assert Run.objects.get(pk=run.pk).hold_reason == (health.BESIDE_OTHERS if nice[-1] else "")
+    assert nice == [mind_others and seen for seen in (False, True, True, True, True, True, False)]
+
+
+def test_a_vacuum_halves_batches_once_a_look_and_leaves_the_rests_beside_others(notes: AnyMigration) -> None:
+    moment = [0.0]
+    readings = Readings(vacuumed=("t",), others=1)
+    monitor = Monitor(make_run(notes).pk, (), 1.0, read=lambda run, tables: readings, clock=lambda: moment[0])
+    assert monitor.look() == decide(readings, LIMITS, held=0, nice=True)
+    moment[0] = 0.5
+    assert (monitor.look().advice, monitor.look().nice) == (Advice.GO, True)
+
+
+class Counted(Stop):
+    """Notes for how long it is asked to wait, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return self.requested
+
+
+@pytest.mark.parametrize("ratio", [0, 0.5, 4])
+def test_beside_others_a_worker_rests_after_each_batch_but_the_last_for_the_time_that_is_set(
+    notes: AnyMigration, other: psycopg.Connection, settings: Any, ratio: float
+) -> None:
+    settings.MIGRATION_OPS = {"NICE_RATIO": ratio}
+    begin_dual_write(notes)
+    fill(10)
+    job, stop = completion.job_of(notes, make_run(notes), workers=1), Counted()
+    spent = []
+
+    def beat(*, now: bool = False) -> None:
+        other.execute("SELECT 1")
+        spent.append(time.monotonic())
+
+    assert work(job, fixed=4, stop=stop, beat=beat) is Ending.DONE
+    assert len(stop.waits) == (2 if ratio else 0)
+    for rest in stop.waits:
+        assert 0 < rest <= ratio * (spent[-1] - spent[0])
+        assert rest <= 1

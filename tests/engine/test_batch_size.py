@@ -32,7 +32,8 @@ def test_the_size_comes_to_the_target_for_any_constant_speed(speed: float, start
     start=sizes,
     events=st.lists(
         st.one_of(
-            st.just("halve"), st.tuples(st.integers(0, 5_000), st.floats(min_value=0, max_value=1e6)), st.just("calm")
+            st.sampled_from(["halve", "short", "long", "calm"]),
+            st.tuples(st.integers(0, 5_000), st.floats(min_value=0, max_value=1e6)),
         ),
         max_size=80,
     ),
@@ -44,7 +45,12 @@ def test_the_size_never_leaves_its_bounds_and_never_jumps_up(start: int, events:
         if isinstance(event, tuple):
             size = size.after(rows=event[0], seconds=event[1])
         else:
-            size = size.halved(size.size) if event == "halve" else size.smallest()
+            size = {
+                "halve": size.halved(size.size),
+                "short": size.aimed(0.03),
+                "long": size.aimed(0.2),
+                "calm": size.smallest(),
+            }[str(event)]
         assert 1 <= size.size <= 1_000
         assert size.size <= max(before + 1, before * GROWTH)
 
@@ -85,6 +91,23 @@ def test_a_timeout_halves_what_was_tried_and_not_what_could_have_been() -> None:
     assert replace(throttle(), size=800).halved(800).size == 400
     assert replace(throttle(), size=800).halved(50).size == 25
     assert throttle(1).halved(1).size == 1
+
+
+def test_a_batch_that_should_be_shorter_from_now_on_is_so_at_once_and_a_longer_one_comes_step_by_step() -> None:
+    size = throttle()
+    for _ in range(20):
+        size = size.after(rows=size.size, seconds=size.size / 5_000)
+    assert size.size == 1_000
+    short = size.aimed(0.03)
+    assert short.size == 150
+    long = short.aimed(0.2)
+    assert long.size == 150
+    assert long.after(rows=150, seconds=0.03).size == 150 * GROWTH
+
+
+def test_a_new_aim_says_nothing_about_a_speed_that_nobody_knows_and_nothing_to_a_fixed_size() -> None:
+    assert throttle(100).aimed(0.03).size == 100
+    assert BatchSize.fixed(70).aimed(0.03) == BatchSize.fixed(70)
 
 
 def test_a_fixed_size_stays_whatever_the_speed() -> None:

@@ -64,6 +64,8 @@ def test_e001_a_key_that_means_nothing_is_named_with_the_one_that_was_meant(sett
         {"BATCH_MINIMUM": 50, "BATCH_MAXIMUM": 10},
         {"RETRY_FIRST_DELAY": timedelta(minutes=1)},
         {"READ_ERROR_RATE": 0},
+        {"NICE_RATIO": -1},
+        {"NICE_RATIO": False},
         {"READ_ERROR_RATE": "0.1"},
         {"READ_LATENCY_RATIO": True},
         {"SHADOW_READ_PERCENT": -1},
