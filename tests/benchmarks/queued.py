@@ -59,7 +59,7 @@ def queued(rows: int) -> Iterator[Benchmark]:
             speed = rows / (time.perf_counter() - begun)
         alone = alone or speed
         yield Benchmark(f"queued_by_{count}", speed, "legacy rows/s", alone)
-    measure.seed(5 * rows)  # so much that the backfill outlasts the traffic
+    measure.seed(15 * rows)  # so much that the backfill outlasts the traffic
     measure.empty_modern()
     quiet, during = [], []
     with _background(1) as background:
