@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from django.db import connection
 
-BESIDE_OTHERS = "Short batches, with rests: others are at work in this database."
+from migration_ops.sentence import said
+
+BESIDE_OTHERS = said("Short batches, with rests: others are at work in this database.")
 
 
 class Advice(StrEnum):

@@ -72,7 +72,7 @@ def backfill(room: Room) -> list[Fact]:
             "expected": grouped(expected),
             "share": wording.percent(round(Decimal(str(run["share"])) * 100, 1)),
         }
-    note = run["hold_reason"] or run["error"]
+    note = wording.hold_reason(run["hold_reason"]) or run["error"]
     return [Fact(label, f"{_status(run)}: {progress}", _run_link(run), wording.RUN_TONES.get(run["status"], ""), note)]
 
 
@@ -107,8 +107,7 @@ def _comparison(room: Room, run: Mapping[str, Any] | None, label: str, none: str
             "unequal": grouped(unequal),
             "compared": grouped(compared),
         }
-    tone = "bad" if unequal > int(result.get("explained") or 0) else wording.RUN_TONES.get(run["status"], "")
-    return [Fact(label, said, _run_link(run), tone, run["error"])]
+    return [Fact(label, said, _run_link(run), wording.run_tone(run["status"], result), run["error"])]
 
 
 def _status(run: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from migration_ops import moment, run_listing, run_requests, runs
+from migration_ops.backfill.health import BESIDE_OTHERS
 from migration_ops.definition import AnyMigration
 from migration_ops.gates.whole_runs import MISMATCHES
 from migration_ops.models import Run, RunKind, RunStatus
@@ -34,6 +35,7 @@ class RunView:
         name: what kind it is, and its number.
         status, tone: how it stands, and how that is meant.
         note: a sentence of ours, in the language of whoever looks.
+        slow: why it takes its time although all is well, in the same language.
         kept: sentences that the run kept, in English.
         link: its row, with its ranges.
     """
@@ -43,6 +45,7 @@ class RunView:
     tone: str
     facts: tuple[Fact, ...]
     note: str
+    slow: str
     kept: tuple[str, ...]
     link: str
 
@@ -133,7 +136,7 @@ def _ended(run: Run) -> RunView:
     facts += [Fact(_("Time worked"), wording.age(run.worked_seconds)), *_begun(run)]
     if run.ended_at is not None:
         facts.append(Fact(_("Ended"), moment.shown(run.ended_at)))
-    return _view(run, str(RunStatus(run.status).label), wording.RUN_TONES.get(run.status, ""), facts)
+    return _view(run, str(RunStatus(run.status).label), wording.run_tone(run.status, run.result), facts)
 
 
 def _begun(run: Run) -> list[Fact]:
@@ -147,13 +150,15 @@ def _begun(run: Run) -> list[Fact]:
 
 
 def _view(run: Run, status: str, tone: str, facts: list[Fact], note: str = "") -> RunView:
+    beside_others = run.hold_reason == BESIDE_OTHERS
     return RunView(
         name=_("%(kind)s %(run)s") % {"kind": RunKind(run.kind).label, "run": run.pk},
         status=status,
         tone=tone,
         facts=tuple(facts),
         note=note,
-        kept=tuple(said for said in (run.hold_reason, run.error) if said),
+        slow=wording.hold_reason(run.hold_reason) if beside_others else "",
+        kept=tuple(said for said in ("" if beside_others else run.hold_reason, run.error) if said),
         link=reverse("admin:migration_ops_run_change", args=[run.pk]),
     )
 

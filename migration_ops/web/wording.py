@@ -14,7 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from migration_ops import sentence
+from migration_ops.backfill.health import BESIDE_OTHERS
 from migration_ops.gates import Verdict
+from migration_ops.gates.whole_runs import MISMATCHES
 from migration_ops.models import RunStatus, Severity
 from migration_ops.observe.measures import ShadowOutcome
 from migration_ops.rollout.routing import Reason
@@ -104,6 +106,18 @@ RUN_TONES: Mapping[str, str] = {
     RunStatus.PAUSED: "unsure",
 }
 """How it is meant that a run ended, or stopped, like this."""
+
+
+def run_tone(status: str, result: Mapping[str, Any]) -> str:
+    """How it is meant that a run ended like this with such a result: one that found what nobody explained is no good
+    news, however well it went."""
+    unequal = sum(int(result.get(each) or 0) for each in (*MISMATCHES, "stray_rows"))
+    return "bad" if unequal > int(result.get("explained") or 0) else RUN_TONES.get(status, "")
+
+
+def hold_reason(kept: str) -> str:
+    """Why a run goes slowly, in the language of whoever looks; a reason with figures stays in English."""
+    return translated(BESIDE_OTHERS) if kept == BESIDE_OTHERS else kept
 
 
 def severity(kept: str) -> str:

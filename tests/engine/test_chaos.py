@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -39,19 +40,25 @@ class Killing:
         self.done: list[str] = []
 
     def strike(self) -> None:
-        """Kill a work horse, its worker, or both, with SIGKILL; then the supervisor does its work."""
-        number = self.chance.randrange(len(self.workers))
-        worker = self.workers[number]
+        """Kill a work horse, its worker, or both, in the middle of a job, with SIGKILL; then the supervisor does its
+        work. Nobody is struck where the run has ended."""
+        self.background.eventually(lambda: self._busy() or finished())
+        busy = self._busy()
+        if not busy:
+            return
+        worker, horse = self.chance.choice(busy)
         what = self.chance.choice(("horse", "worker", "both"))
-        with suppress(psutil.NoSuchProcess):
-            if what != "worker":
-                for horse in self.background.horses(worker):
-                    horse.kill()
         if what != "horse":
             worker.kill()
             worker.wait()
+        if what != "worker":
+            with suppress(psutil.NoSuchProcess):
+                horse.kill()
         self.done.append(what)
         self.supervise()
+
+    def _busy(self) -> list[tuple[subprocess.Popen[bytes], psutil.Process]]:
+        return [(worker, horse) for worker in self.workers for horse in self.background.horses(worker)]
 
     def supervise(self) -> None:
         for number, worker in enumerate(self.workers):
@@ -67,7 +74,7 @@ def rows_read() -> int:
 def chaos(background: Background, *, kills: int, seed: int) -> None:
     """Strike so many times in one run, each time when it got a little further or a moment passed, and let it finish."""
     chance = random.Random(seed)
-    fill(kills * 30)
+    fill(kills * 100)
     background.scheduler()
     killing = Killing(background, chance)
     writer = Writer(chance)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from migration_ops import conf, run_requests, runs
 from migration_ops.backfill import dry_run
 from migration_ops.backfill import lease as leases
+from migration_ops.backfill.health import BESIDE_OTHERS
 from migration_ops.definition import AnyMigration, Span
 from migration_ops.models import HistoryEntry, Run, RunKind
 from migration_ops.observe import heartbeat
@@ -323,6 +324,26 @@ def test_what_was_compared_is_what_is_equal_and_what_differs(writing: AnyMigrati
     assert "belong to nothing" not in shown
 
 
+@pytest.mark.parametrize(
+    ("result", "tone"),
+    [
+        ({"matched": 30}, "good"),
+        ({"matched": 30, "mismatched": 1}, "bad"),
+        ({"matched": 30, "missing_in_legacy": 2, "explained": 2}, "good"),
+        ({"matched": 30, "missing_in_legacy": 2, "explained": 1}, "bad"),
+        ({"matched": 30, "stray_rows": 1}, "bad"),
+    ],
+)
+def test_a_validation_that_found_what_nobody_explained_is_not_shown_as_good_news(
+    writing: AnyMigration, result: dict[str, int], tone: str
+) -> None:
+    Run.objects.create(
+        migration=writing.name, kind="validation", status="succeeded", started_at=timezone.now(), result=result
+    )
+    shown = text(member("viewers").get(reverse("admin:migration_ops_dashboard_runs", args=[writing.name])))
+    assert f'<span class="badge {tone}">succeeded</span>' in shown
+
+
 def test_rows_that_belong_to_no_document_are_counted_where_a_validation_found_some(writing: AnyMigration) -> None:
     result = {"legacy_rows": 30, "matched": 30, "stray_rows": 8}
     Run.objects.create(
@@ -330,6 +351,20 @@ def test_rows_that_belong_to_no_document_are_counted_where_a_validation_found_so
     )
     shown = text(member("viewers").get(reverse("admin:migration_ops_dashboard_runs", args=[writing.name])))
     assert "Modern rows that belong to nothing</dt><dd>8<" in shown
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "<p>Short batches, with rests: others are at work"),
+        ("ko", "<p>다른 세션이 이 데이터베이스를 사용하고 있어"),
+    ],
+)
+def test_a_run_that_goes_slowly_for_the_sake_of_others_says_so_in_the_language_of_whoever_looks(
+    queued: AnyMigration, language: str, sentence: str
+) -> None:
+    Run.objects.update(hold_reason=BESIDE_OTHERS)
+    assert sentence in text(page(queued, language=language))
 
 
 def test_the_page_speaks_korean(queued: AnyMigration) -> None:
