@@ -19,6 +19,10 @@ SELECT FROM pg_locks JOIN pg_stat_activity AS waiting USING (pid)
 _ELSEWHERE = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname <> current_database()"
 
 
+# Within a transaction PostgreSQL shows the sessions as they were at its first look: who connected since is never seen.
+_ANEW = "SELECT pg_stat_clear_snapshot()"
+
+
 def eventually(
     condition: Callable[[], Any], *, seconds: float = PATIENCE, evidence: Callable[[], str] = lambda: ""
 ) -> Any:
@@ -47,6 +51,7 @@ def until_alone() -> None:
     with connection.cursor() as cursor:
 
         def alone() -> bool:
+            cursor.execute(_ANEW)
             cursor.execute(_ELSEWHERE)
             return cursor.fetchone() is None
 
@@ -58,6 +63,7 @@ def until_somebody_waits() -> None:
     with connection.cursor() as cursor:
 
         def waits() -> bool:
+            cursor.execute(_ANEW)
             cursor.execute(_WAITS)
             return cursor.fetchone() is not None
 
