@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migration_ops import conf
 from migration_ops.backfill import completion, health
+from migration_ops.backfill import lease as leases
+from migration_ops.backfill.batch_size import BatchSize
 from migration_ops.backfill.health import Advice, Readings, Thresholds, decide
 from migration_ops.backfill.monitor import Monitor, watched_tables
-from migration_ops.backfill.range_worker import Ending
+from migration_ops.backfill.range_worker import Ending, RangeWorker
 from migration_ops.backfill.stop import Stop
 from migration_ops.backfill.worker import work
 from migration_ops.definition import AnyMigration
@@ -227,3 +230,27 @@ def test_beside_others_a_worker_rests_after_each_batch_but_the_last_for_the_time
     for rest in stop.waits:
         assert 0 < rest <= ratio * (spent[-1] - spent[0])
         assert rest <= 1
+
+
+@pytest.mark.parametrize(("ratio", "target"), [(0, 0.15), (4, 0.03)])
+def test_beside_others_batches_are_to_be_short_and_the_rests_count_in_the_speed_that_is_shown(
+    notes: AnyMigration, other: psycopg.Connection, settings: Any, ratio: float, target: float
+) -> None:
+    settings.MIGRATION_OPS = {"NICE_RATIO": ratio}
+    begin_dual_write(notes)
+    fill(10)
+    run = make_run(notes)
+    lease = leases.claim_next(run.pk, conf.settings().lease)
+    assert lease is not None
+    rates: list[float] = []
+
+    def beat(*, now: bool = False) -> None:
+        other.execute("SELECT 1")
+        rates.append(worker.size.rate or 0.0)
+
+    size = BatchSize.adaptive(start=4, minimum=1, maximum=4, target=0.15)
+    worker = RangeWorker(completion.job_of(notes, run, workers=1), lease, size, Counted(), beat)
+    assert worker.run() is Ending.DONE
+    assert worker.size.target == target
+    assert worker.place is not None
+    assert worker.place.counters.speed == pytest.approx(rates[-1] / (1 + ratio), abs=0.1)
